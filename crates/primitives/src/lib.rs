@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+pub mod abi;
+pub mod fabric;
+pub mod ids;
+pub mod invocation;
+pub mod limits;
+pub mod record;
+pub mod refusal;
+pub mod signature;
+pub mod system;
+pub mod typed_data;
+
+pub use fabric::{FabricAnswer, FabricFault, UnavailableReason};
+pub use ids::{CodeDigest, CryptletId, InvocationKey, Measurement, RegistrationId};
+pub use invocation::{Invocation, InvocationMode};
+pub use limits::FabricLimits;
+pub use record::{BlockRecords, CRYPTLET_REQUEST_TYPE, Record, RecordDecodeError, TransactionRecords};
+pub use refusal::RefusalCode;
+pub use signature::Signature65;
+pub use typed_data::{CryptletRequest, CryptletResult, FabricDomain, InstanceKeys, InstanceRegistration, ResultStatus};

@@ -1,0 +1,169 @@
+//! What the rest of the process (JSON-RPC, the command line) holds of a running node.
+
+use super::{
+    estimate, simulate,
+    simulate::{SimulationError, SimulationOutcome, SimulationRequest},
+    start::Shared,
+};
+use crate::{
+    chain_spec::ChainSpec,
+    miner::{MinerCommand, MinerError, TimeControl},
+    pool::{PoolContent, PoolError, PoolStatus, PooledEntry},
+    store::ChainStore,
+    types::ExecutedBlock,
+};
+use alloy_primitives::{Address, B256, Bytes};
+use cryptlet_primitives::Invocation;
+use std::sync::Arc;
+use tokio::sync::{broadcast, oneshot, watch};
+
+/// The tip of the canonical chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Height.
+    pub number: u64,
+    /// Hash of the header.
+    pub hash: B256,
+    /// Unix time of the header, seconds.
+    pub timestamp: u64,
+}
+
+/// Something subscribers may want to hear of. Blocks come in order; a subscriber that is too slow loses the oldest
+/// events and learns it from the channel (`RecvError::Lagged`).
+#[derive(Clone, Debug)]
+pub enum ChainEvent {
+    /// A block became the head. Its receipts carry the logs.
+    NewBlock(Arc<ExecutedBlock>),
+    /// A transaction entered the pool.
+    NewPending(Arc<PooledEntry>),
+    /// A transaction waits for the answer to a call of a cryptlet.
+    Parked {
+        /// The transaction.
+        transaction: B256,
+        /// What it waits for.
+        invocation: Arc<Invocation>,
+    },
+    /// A transaction left the pool without being included.
+    Dropped {
+        /// The transaction.
+        transaction: B256,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The chain was rewound to this head (snapshots of a dev node).
+    Rewound(Head),
+}
+
+/// A running node. Clones are cheap and all mean the same node.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl NodeHandle {
+    /// The rules of the chain.
+    pub fn spec(&self) -> &Arc<ChainSpec> {
+        &self.shared.spec
+    }
+
+    /// Blocks, receipts, records and states.
+    pub fn chain(&self) -> &Arc<ChainStore> {
+        &self.shared.chain
+    }
+
+    /// The tip of the chain, as of now.
+    pub fn head(&self) -> Head {
+        *self.shared.head.borrow()
+    }
+
+    /// Sees every change of the tip (may skip some when they follow each other fast).
+    pub fn watch_head(&self) -> watch::Receiver<Head> {
+        self.shared.head.subscribe()
+    }
+
+    /// New blocks, pending transactions and what becomes of them, from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<ChainEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// Validates a signed transaction (EIP-2718 bytes) into the pool and returns its hash.
+    pub async fn submit(&self, raw: Bytes) -> Result<B256, PoolError> {
+        let handle = self.clone();
+        // Signature recovery and state reads belong on a thread that may be busy.
+        let joined = tokio::task::spawn_blocking(move || handle.shared.admit(&raw)).await;
+        joined.map_err(|_| PoolError::Stopped)?
+    }
+
+    /// A transaction of the pool, waiting or parked.
+    pub fn pooled(&self, hash: B256) -> Option<Arc<PooledEntry>> {
+        self.shared.pool.get(hash)
+    }
+
+    /// How many transactions are pending, queued and parked.
+    pub fn pool_status(&self) -> PoolStatus {
+        self.shared.pool.status()
+    }
+
+    /// All transactions of the pool, by sender and nonce.
+    pub fn pool_content(&self) -> PoolContent {
+        self.shared.pool.content()
+    }
+
+    /// The nonce the account's next transaction should carry: behind everything of it that is executable in the pool.
+    /// `None` if nothing of the account waits; then the nonce of the head state is the answer.
+    pub fn pending_nonce(&self, account: Address) -> Option<u64> {
+        self.shared.pool.pending_nonce(account)
+    }
+
+    /// Takes a transaction out of the pool. A call it waits for is given up. Returns whether it was there.
+    pub async fn drop_transaction(&self, hash: B256) -> Result<bool, MinerError> {
+        self.command(|reply| MinerCommand::Drop { hash, reply }).await
+    }
+
+    /// Runs a call that leaves no trace (`eth_call`).
+    pub async fn simulate(&self, request: SimulationRequest) -> Result<SimulationOutcome, SimulationError> {
+        simulate::simulate(self.shared.clone(), request).await
+    }
+
+    /// The least gas limit with which the call succeeds (`eth_estimateGas`); never less than what it will use.
+    pub async fn estimate_gas(&self, request: SimulationRequest) -> Result<u64, SimulationError> {
+        estimate::estimate_gas(self.shared.clone(), request).await
+    }
+
+    /// Makes this many blocks now, `interval_seconds` apart in their timestamps (default: by the clock). Returns their
+    /// hashes.
+    pub async fn mine(&self, blocks: u64, interval_seconds: Option<u64>) -> Result<Vec<B256>, MinerError> {
+        self.command(|reply| MinerCommand::Mine { blocks, interval_seconds, reply }).await?
+    }
+
+    /// Turns mining on arrival on or off.
+    pub async fn set_automine(&self, on: bool) -> Result<(), MinerError> {
+        self.command(|reply| MinerCommand::SetAutomine { on, reply }).await
+    }
+
+    /// Makes a block every so many milliseconds, if any are given.
+    pub async fn set_block_interval_ms(&self, interval_ms: Option<u64>) -> Result<(), MinerError> {
+        self.command(|reply| MinerCommand::SetInterval { interval_ms, reply }).await
+    }
+
+    /// Rewinds the chain to this block (snapshots of a dev node). Parked transactions are released into the pool.
+    pub async fn rewind_to(&self, number: u64) -> Result<Head, MinerError> {
+        self.command(|reply| MinerCommand::Rewind { number, reply }).await?
+    }
+
+    /// Timestamps of the blocks to come.
+    pub fn time(&self) -> &TimeControl {
+        &self.shared.time
+    }
+
+    /// Ends the node: no further block is made, and everything is on disk when this returns.
+    pub async fn stop(&self) {
+        self.shared.stop().await;
+    }
+
+    async fn command<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> MinerCommand) -> Result<T, MinerError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.miner.send(make(reply)).await.map_err(|_| MinerError::Stopped)?;
+        answer.await.map_err(|_| MinerError::Stopped)
+    }
+}

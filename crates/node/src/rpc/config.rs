@@ -1,0 +1,196 @@
+//! What the server is started with. Every bound has its unit in its name.
+
+use alloy::signers::local::PrivateKeySigner;
+use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
+
+/// How to serve JSON-RPC.
+#[derive(Clone, Debug)]
+pub struct RpcConfig {
+    /// Where to listen, HTTP and WebSocket alike. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Which web pages may call.
+    pub cors: CorsOrigins,
+    /// Which methods are offered.
+    pub namespaces: BTreeSet<Namespace>,
+    /// Accounts the node signs for. Whoever reaches the port can spend from them: development only.
+    pub insecure_accounts: Vec<PrivateKeySigner>,
+    /// Bounds.
+    pub limits: RpcLimits,
+}
+
+impl RpcConfig {
+    /// For a development node: all namespaces, any origin, and these unlocked accounts.
+    pub fn insecure_dev(listen: SocketAddr, accounts: Vec<PrivateKeySigner>) -> Self {
+        Self {
+            listen,
+            cors: CorsOrigins::Any,
+            namespaces: Namespace::ALL.into(),
+            insecure_accounts: accounts,
+            limits: RpcLimits::default(),
+        }
+    }
+
+    /// For a network node: what is safe to show to strangers.
+    pub fn public(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            cors: CorsOrigins::None,
+            namespaces: [Namespace::Eth, Namespace::Net, Namespace::Web3, Namespace::Cryptlet].into(),
+            insecure_accounts: Vec::new(),
+            limits: RpcLimits::default(),
+        }
+    }
+}
+
+/// Origins of web pages that may call (CORS).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// No web page.
+    #[default]
+    None,
+    /// Every web page.
+    Any,
+    /// These, as `scheme://host[:port]`.
+    List(Vec<String>),
+}
+
+/// A group of methods, named as in geth's `--http.api`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Namespace {
+    /// `eth_`, with subscriptions.
+    Eth,
+    /// `net_`.
+    Net,
+    /// `web3_`.
+    Web3,
+    /// `personal_sign`.
+    Personal,
+    /// `txpool_`.
+    Txpool,
+    /// `cryptlet_`: records, registry, parked calls.
+    Cryptlet,
+    /// `evm_`: mining and time of development nodes.
+    Evm,
+    /// `anvil_`.
+    Anvil,
+    /// `hardhat_`.
+    Hardhat,
+    /// `debug_`.
+    Debug,
+}
+
+impl Namespace {
+    /// Every namespace.
+    pub const ALL: [Self; 10] = [
+        Self::Eth,
+        Self::Net,
+        Self::Web3,
+        Self::Personal,
+        Self::Txpool,
+        Self::Cryptlet,
+        Self::Evm,
+        Self::Anvil,
+        Self::Hardhat,
+        Self::Debug,
+    ];
+
+    /// As it stands before the underscore.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Eth => "eth",
+            Self::Net => "net",
+            Self::Web3 => "web3",
+            Self::Personal => "personal",
+            Self::Txpool => "txpool",
+            Self::Cryptlet => "cryptlet",
+            Self::Evm => "evm",
+            Self::Anvil => "anvil",
+            Self::Hardhat => "hardhat",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+impl FromStr for Namespace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|namespace| namespace.name() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|namespace| namespace.name()).collect();
+            format!("there is no RPC namespace {text:?}; there are {}", known.join(", "))
+        })
+    }
+}
+
+/// Bounds of the server. The defaults survive abuse on a small machine.
+#[derive(Clone, Copy, Debug)]
+pub struct RpcLimits {
+    /// Bytes of one request (a whole batch).
+    pub request_bytes_max: u32,
+    /// Bytes of one response (a whole batch).
+    pub response_bytes_max: u32,
+    /// Requests in one batch.
+    pub batch_requests_max: u32,
+    /// Connections at once, HTTP and WebSocket together.
+    pub connections_max: u32,
+    /// Subscriptions of one WebSocket connection.
+    pub subscriptions_per_connection_max: u32,
+    /// Messages that wait for one slow WebSocket reader.
+    pub messages_per_connection_max: u32,
+    /// Blocks that one `eth_getLogs` may look through.
+    pub log_blocks_max: u64,
+    /// Logs that one `eth_getLogs` may return.
+    pub logs_max: usize,
+    /// Filters installed at once.
+    pub filters_max: usize,
+    /// A filter nobody asked for this long is forgotten.
+    pub filter_idle_max: Duration,
+    /// Blocks of one `eth_feeHistory`.
+    pub fee_history_blocks_max: u64,
+    /// EVM runs (calls, estimates, traces) at once.
+    pub evm_calls_max: usize,
+    /// EVM runs that wait for one of those places.
+    pub evm_calls_waiting_max: usize,
+    /// Time of one EVM run, cryptlets included.
+    pub evm_call_time_max: Duration,
+    /// Gas of one `eth_call`.
+    pub evm_call_gas_max: u64,
+    /// A connection that sends no request for this long is closed.
+    pub first_request_time_max: Duration,
+}
+
+impl Default for RpcLimits {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            request_bytes_max: 15 * 1024 * 1024,
+            response_bytes_max: 64 * 1024 * 1024,
+            batch_requests_max: 1_000,
+            connections_max: 500,
+            subscriptions_per_connection_max: 256,
+            messages_per_connection_max: 1_024,
+            log_blocks_max: 100_000,
+            logs_max: 20_000,
+            filters_max: 10_000,
+            filter_idle_max: Duration::from_secs(5 * 60),
+            fee_history_blocks_max: 1_024,
+            evm_calls_max: cores * 2,
+            evm_calls_waiting_max: 256,
+            evm_call_time_max: Duration::from_secs(30),
+            evm_call_gas_max: 50_000_000,
+            first_request_time_max: Duration::from_secs(10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_read_by_its_name_and_a_wrong_one_is_told_the_right_ones() {
+        assert_eq!("eth".parse(), Ok(Namespace::Eth));
+        let error = "ethh".parse::<Namespace>().expect_err("no such namespace");
+        assert!(error.contains("\"ethh\"") && error.contains("cryptlet"), "{error}");
+    }
+}

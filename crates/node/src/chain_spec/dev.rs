@@ -1,0 +1,85 @@
+//! The chain of `cryptlet node --dev`.
+
+use super::system_contracts::{SystemContracts, delegate_account};
+use alloy::genesis::{ChainConfig, Genesis, GenesisAccount};
+use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
+use alloy_primitives::{U256, utils::parse_ether};
+use cryptlet_primitives::{FabricLimits, system::CRYPTO_DELEGATE};
+
+/// Chain id of the dev chain, the one development tools expect.
+pub const DEV_CHAIN_ID: u64 = 31_337;
+
+/// The well-known test mnemonic. Its keys are public: they guard nothing.
+pub const DEV_MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// Accounts that are funded for people; the operator's comes behind them.
+pub const DEV_ACCOUNTS: u32 = 10;
+
+const DEV_BALANCE_ETHER: &str = "10000";
+const DEV_GAS_LIMIT: u64 = 30_000_000;
+
+/// The ten funded accounts, in the order of their derivation path.
+pub fn dev_accounts() -> Vec<PrivateKeySigner> {
+    (0..DEV_ACCOUNTS).map(dev_key).collect()
+}
+
+/// Who deploys and registers on the dev chain, so that the ten accounts start at nonce 0.
+pub fn dev_operator() -> PrivateKeySigner {
+    dev_key(DEV_ACCOUNTS)
+}
+
+/// Genesis of the dev chain: Prague from the first block on, a delegate with these limits, funded accounts.
+pub fn dev_genesis(limits: &FabricLimits) -> Genesis {
+    let mut genesis = Genesis {
+        config: dev_config(limits),
+        gas_limit: DEV_GAS_LIMIT,
+        difficulty: U256::ZERO,
+        ..Default::default()
+    };
+    let balance: U256 = parse_ether(DEV_BALANCE_ETHER).expect("the dev balance is a number");
+    let funded = dev_accounts().into_iter().chain([dev_operator()]);
+    genesis.alloc.extend(funded.map(|key| (key.address(), GenesisAccount::default().with_balance(balance))));
+    genesis.alloc.insert(CRYPTO_DELEGATE, delegate_account(limits));
+    genesis.alloc.extend(SystemContracts::of_ethereum().accounts);
+    genesis.alloc.extend(SystemContracts::of_fabric(dev_operator().address()).accounts);
+    genesis
+}
+
+fn dev_config(limits: &FabricLimits) -> ChainConfig {
+    let mut config = ChainConfig {
+        chain_id: DEV_CHAIN_ID,
+        homestead_block: Some(0),
+        eip150_block: Some(0),
+        eip155_block: Some(0),
+        eip158_block: Some(0),
+        byzantium_block: Some(0),
+        constantinople_block: Some(0),
+        petersburg_block: Some(0),
+        istanbul_block: Some(0),
+        muir_glacier_block: Some(0),
+        berlin_block: Some(0),
+        london_block: Some(0),
+        arrow_glacier_block: Some(0),
+        gray_glacier_block: Some(0),
+        merge_netsplit_block: Some(0),
+        terminal_total_difficulty: Some(U256::ZERO),
+        terminal_total_difficulty_passed: true,
+        shanghai_time: Some(0),
+        cancun_time: Some(0),
+        prague_time: Some(0),
+        ..Default::default()
+    };
+    config
+        .extra_fields
+        .insert_value("cryptletFabric".to_owned(), limits)
+        .expect("limits are plain numbers, which JSON can hold");
+    config
+}
+
+fn dev_key(index: u32) -> PrivateKeySigner {
+    MnemonicBuilder::<English>::default()
+        .phrase(DEV_MNEMONIC)
+        .index(index)
+        .and_then(|builder| builder.build())
+        .expect("the test mnemonic is valid and its indices are small")
+}

@@ -1,0 +1,176 @@
+//! Block 0, and what must hold of it.
+
+use super::system_contracts::{LIMITS_SLOT, MARKER_CODE};
+use crate::types::Header;
+use alloy::consensus::EMPTY_OMMER_ROOT_HASH;
+use alloy::consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS, EMPTY_WITHDRAWALS};
+use alloy::eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
+use alloy::genesis::Genesis;
+use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::{B256, Bytes};
+use alloy_trie::root::state_root_ref_unhashed;
+use cryptlet_primitives::{FabricLimits, limits::LimitsError, system::CRYPTO_DELEGATE};
+
+/// Why a genesis is not one this node can follow.
+#[derive(Debug, thiserror::Error)]
+pub enum GenesisError {
+    /// Not JSON, or not of geth's format.
+    #[error("the genesis is not well-formed: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The delegate's limits cannot be read.
+    #[error("config.cryptletFabric is not a set of limits: {0}")]
+    LimitsJson(serde_json::Error),
+    /// The delegate's limits make no sense.
+    #[error("config.cryptletFabric: {0}")]
+    Limits(#[from] LimitsError),
+    /// The chain starts under rules this node does not run.
+    #[error("the chain must follow {fork} rules from block 0 on: set {field} in config")]
+    ForkMissing {
+        /// The fork.
+        fork: &'static str,
+        /// What to set.
+        field: &'static str,
+    },
+    /// The delegate needs EIP-7685 requests.
+    #[error(
+        "config.cryptletFabric needs Prague rules from the start: config.pragueTime is {}, the genesis timestamp {timestamp}",
+        prague_time.map_or("not set".to_owned(), |time| time.to_string())
+    )]
+    FabricBeforePrague {
+        /// What the genesis says.
+        prague_time: Option<u64>,
+        /// When the chain starts.
+        timestamp: u64,
+    },
+    /// The delegate has no account.
+    #[error(
+        "config.cryptletFabric is set, but alloc has no account {CRYPTO_DELEGATE}; it needs nonce 1, code 0xfe and, in \
+         slot 0, {digest}"
+    )]
+    NoDelegateAccount {
+        /// The digest of the limits.
+        digest: B256,
+    },
+    /// The delegate's account would be cleared (EIP-161), or lies about being code.
+    #[error("alloc.{CRYPTO_DELEGATE} must have nonce 1 and code 0xfe; it has nonce {nonce} and code {code}")]
+    DelegateAccount {
+        /// Nonce found.
+        nonce: u64,
+        /// Code found.
+        code: Bytes,
+    },
+    /// Limits in the configuration and in the state differ.
+    #[error(
+        "slot 0 of alloc.{CRYPTO_DELEGATE} is {found}; the limits in config.cryptletFabric have digest {expected}. Both must \
+         agree: the first is what the genesis hash commits to"
+    )]
+    LimitsDigest {
+        /// In the state.
+        found: B256,
+        /// Of the configuration.
+        expected: B256,
+    },
+    /// There is a delegate in the state and none in the configuration.
+    #[error("slot 0 of alloc.{CRYPTO_DELEGATE} commits to limits {0}, but config.cryptletFabric is missing")]
+    LimitsMissing(B256),
+    /// A block cannot hold a transaction.
+    #[error("gasLimit is {0}; it must be at least 5000")]
+    GasLimit(u64),
+    /// Longer than a header may carry.
+    #[error("extraData has {0} bytes; a header carries at most 32")]
+    ExtraData(usize),
+}
+
+/// Least gas limit of a block.
+pub(crate) const GAS_LIMIT_MIN: u64 = 5_000;
+
+/// The header of block 0, as geth makes it.
+pub fn genesis_header(genesis: &Genesis, hardforks: &impl EthereumHardforks) -> Header {
+    let (time, number) = (genesis.timestamp, genesis.number.unwrap_or_default());
+    let cancun = hardforks.is_cancun_active_at_timestamp(time);
+    let shanghai = hardforks.is_shanghai_active_at_timestamp(time);
+    let prague = hardforks.is_prague_active_at_timestamp(time);
+    let london = hardforks.is_london_active_at_block(number);
+    let base_fee = genesis.base_fee_per_gas.map_or(INITIAL_BASE_FEE, |fee| u64::try_from(fee).unwrap_or(u64::MAX));
+    Header {
+        parent_hash: genesis.parent_hash.unwrap_or_default(),
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        beneficiary: genesis.coinbase,
+        state_root: state_root_ref_unhashed(&genesis.alloc),
+        transactions_root: EMPTY_TRANSACTIONS,
+        receipts_root: EMPTY_RECEIPTS,
+        logs_bloom: Default::default(),
+        difficulty: genesis.difficulty,
+        number,
+        gas_limit: genesis.gas_limit,
+        gas_used: 0,
+        timestamp: time,
+        extra_data: genesis.extra_data.clone(),
+        mix_hash: genesis.mix_hash,
+        nonce: genesis.nonce.to_be_bytes().into(),
+        base_fee_per_gas: london.then_some(base_fee),
+        withdrawals_root: shanghai.then_some(EMPTY_WITHDRAWALS),
+        blob_gas_used: cancun.then_some(genesis.blob_gas_used.unwrap_or_default()),
+        excess_blob_gas: cancun.then_some(genesis.excess_blob_gas.unwrap_or_default()),
+        parent_beacon_block_root: cancun.then_some(B256::ZERO),
+        requests_hash: prague.then_some(EMPTY_REQUESTS_HASH),
+        ..Default::default()
+    }
+}
+
+/// The delegate's limits, if the chain has a delegate.
+pub(super) fn fabric_limits(genesis: &Genesis) -> Result<Option<FabricLimits>, GenesisError> {
+    let Some(read) = genesis.config.extra_fields.get_deserialized::<FabricLimits>("cryptletFabric") else {
+        return Ok(None);
+    };
+    let limits = read.map_err(GenesisError::LimitsJson)?;
+    limits.validate()?;
+    Ok(Some(limits))
+}
+
+/// Refuses a genesis this node cannot follow, with what would be right.
+pub(super) fn validate(
+    genesis: &Genesis,
+    hardforks: &impl EthereumHardforks,
+    limits: Option<&FabricLimits>,
+) -> Result<(), GenesisError> {
+    if genesis.gas_limit < GAS_LIMIT_MIN {
+        return Err(GenesisError::GasLimit(genesis.gas_limit));
+    }
+    if genesis.extra_data.len() > 32 {
+        return Err(GenesisError::ExtraData(genesis.extra_data.len()));
+    }
+    if !hardforks.is_london_active_at_block(0) {
+        return Err(GenesisError::ForkMissing { fork: "London", field: "londonBlock: 0" });
+    }
+    if !hardforks.is_paris_active_at_block(0) {
+        return Err(GenesisError::ForkMissing { fork: "Paris", field: "terminalTotalDifficulty: 0" });
+    }
+    validate_delegate(genesis, hardforks, limits)
+}
+
+fn validate_delegate(
+    genesis: &Genesis,
+    hardforks: &impl EthereumHardforks,
+    limits: Option<&FabricLimits>,
+) -> Result<(), GenesisError> {
+    let account = genesis.alloc.get(&CRYPTO_DELEGATE);
+    let slot = account.and_then(|account| account.storage.as_ref()?.get(&LIMITS_SLOT)).copied().unwrap_or_default();
+    let Some(limits) = limits else {
+        return if slot.is_zero() { Ok(()) } else { Err(GenesisError::LimitsMissing(slot)) };
+    };
+    if !hardforks.is_prague_active_at_timestamp(genesis.timestamp) {
+        let (prague_time, timestamp) = (genesis.config.prague_time, genesis.timestamp);
+        return Err(GenesisError::FabricBeforePrague { prague_time, timestamp });
+    }
+    let expected = limits.digest();
+    let account = account.ok_or(GenesisError::NoDelegateAccount { digest: expected })?;
+    let (nonce, code) = (account.nonce.unwrap_or_default(), account.code.clone().unwrap_or_default());
+    if nonce != 1 || code != MARKER_CODE {
+        return Err(GenesisError::DelegateAccount { nonce, code });
+    }
+    if slot != expected {
+        return Err(GenesisError::LimitsDigest { found: slot, expected });
+    }
+    Ok(())
+}

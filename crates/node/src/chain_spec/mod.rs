@@ -1,0 +1,126 @@
+//! The rules of one chain, read from its genesis: which fork is active when, and the bounds of the delegate.
+//!
+//! A genesis file has geth's format. `config.cryptletFabric` ([`FabricLimits`]) turns the delegate on; the delegate's account
+//! in `alloc` must commit to the same limits, so that the genesis hash does.
+
+mod dev;
+mod forks;
+mod genesis;
+mod system_contracts;
+
+pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_operator};
+pub use genesis::{GenesisError, genesis_header};
+pub use system_contracts::{SystemContracts, delegate_account};
+
+use crate::types::{Block, Header};
+use alloy::consensus::{BlockBody, Sealable};
+use alloy::eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
+use alloy::genesis::Genesis;
+use alloy_evm::eth::spec::EthExecutorSpec;
+use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, EthereumHardforks, ForkCondition};
+use alloy_primitives::{Address, B256};
+use cryptlet_primitives::{FabricDomain, FabricLimits};
+use revm::primitives::hardfork::SpecId;
+
+/// The rules of one chain.
+#[derive(Clone, Debug)]
+pub struct ChainSpec {
+    genesis: Genesis,
+    genesis_header: Header,
+    genesis_hash: B256,
+    hardforks: EthereumChainHardforks,
+    blob_schedule: BlobScheduleBlobParams,
+    limits: Option<FabricLimits>,
+}
+
+impl ChainSpec {
+    /// Reads the rules out of a genesis and checks that they are some this node can follow.
+    pub fn from_genesis(genesis: Genesis) -> Result<Self, GenesisError> {
+        let hardforks = forks::hardforks(&genesis.config);
+        let limits = genesis::fabric_limits(&genesis)?;
+        genesis::validate(&genesis, &hardforks, limits.as_ref())?;
+        let genesis_header = genesis_header(&genesis, &hardforks);
+        let genesis_hash = genesis_header.hash_slow();
+        let blob_schedule = genesis.config.blob_schedule_blob_params();
+        Ok(Self { genesis, genesis_header, genesis_hash, hardforks, blob_schedule, limits })
+    }
+
+    /// Reads a genesis file.
+    pub fn from_json(json: &str) -> Result<Self, GenesisError> {
+        Self::from_genesis(serde_json::from_str(json)?)
+    }
+
+    /// The chain of `cryptlet node --dev`.
+    pub fn dev() -> Self {
+        Self::from_genesis(dev_genesis(&FabricLimits::default())).expect("the dev genesis is built to be valid")
+    }
+
+    /// EIP-155 chain id.
+    pub fn chain_id(&self) -> u64 {
+        self.genesis.config.chain_id
+    }
+
+    /// The genesis as it was given.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Header of block 0.
+    pub fn genesis_header(&self) -> &Header {
+        &self.genesis_header
+    }
+
+    /// Hash of block 0.
+    pub fn genesis_hash(&self) -> B256 {
+        self.genesis_hash
+    }
+
+    /// Block 0 itself. It has no transactions.
+    pub fn genesis_block(&self) -> Block {
+        let withdrawals = self.genesis_header.withdrawals_root.map(|_| Default::default());
+        Block::new(self.genesis_header.clone(), BlockBody { transactions: vec![], ommers: vec![], withdrawals })
+    }
+
+    /// The bounds of the delegate, if this chain has one.
+    pub fn limits(&self) -> Option<&FabricLimits> {
+        self.limits.as_ref()
+    }
+
+    /// What signatures of the fabric are bound to on this chain.
+    pub fn domain(&self) -> FabricDomain {
+        FabricDomain { chain_id: self.chain_id(), genesis_hash: self.genesis_hash }
+    }
+
+    /// The rules of the EVM at this block.
+    pub fn spec_id(&self, timestamp: u64, number: u64) -> SpecId {
+        alloy_evm::spec_by_timestamp_and_block_number(self, timestamp, number)
+    }
+
+    /// The blob bounds of a block at this time; `None` before Cancun.
+    pub fn blob_params_at(&self, timestamp: u64) -> Option<BlobParams> {
+        if let Some(params) = self.blob_schedule.active_scheduled_params_at_timestamp(timestamp) {
+            return Some(*params);
+        }
+        if self.is_osaka_active_at_timestamp(timestamp) {
+            Some(self.blob_schedule.osaka)
+        } else if self.is_prague_active_at_timestamp(timestamp) {
+            Some(self.blob_schedule.prague)
+        } else if self.is_cancun_active_at_timestamp(timestamp) {
+            Some(self.blob_schedule.cancun)
+        } else {
+            None
+        }
+    }
+}
+
+impl EthereumHardforks for ChainSpec {
+    fn ethereum_fork_activation(&self, fork: EthereumHardfork) -> ForkCondition {
+        self.hardforks.ethereum_fork_activation(fork)
+    }
+}
+
+impl EthExecutorSpec for ChainSpec {
+    fn deposit_contract_address(&self) -> Option<Address> {
+        self.genesis.config.deposit_contract_address
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Administered} from "./Administered.sol";
+import {ICryptletPolicy} from "./interfaces/ICryptletPolicy.sol";
+import {Claims} from "./types/Creation.sol";
+import {Isolation} from "./types/Words.sol";
+
+/// @title CryptletPolicy
+/// @dev Slot 2 holds all that the delegate reads for a call, at the parent block. Genesis writes slots 0 (admin) and 2 (rules).
+contract CryptletPolicy is Administered, ICryptletPolicy {
+    /// One slot, so that a call costs the delegate one read.
+    struct Rules {
+        uint32 version;
+        uint32 acceptedProviders;
+        Isolation minimumIsolation;
+        bool isEndorserRestricted;
+        /// Bit `n` is set if provider `n` accepts listed measurements only.
+        uint32 restrictedProviders;
+    }
+
+    /// Providers are bits of a word of 32.
+    uint16 internal constant PROVIDER_MAX = 31;
+
+    /// @dev Aligned to a slot of its own, as every structure is.
+    Rules internal rules;
+
+    /// @inheritdoc ICryptletPolicy
+    mapping(uint16 provider => mapping(bytes32 measurement => bool)) public isMeasurementListed;
+
+    /// @inheritdoc ICryptletPolicy
+    mapping(address endorser => bool) public isEndorserListed;
+
+    /// @inheritdoc ICryptletPolicy
+    function requireAccepted(Claims calldata claims) external view {
+        Rules memory current = rules;
+        if (!isProviderAccepted(claims.provider)) revert ProviderNotAccepted(claims.provider, current.acceptedProviders);
+        if (claims.isolation < current.minimumIsolation) revert IsolationTooWeak(claims.isolation, current.minimumIsolation);
+        if (isMeasurementRestricted(claims.provider) && !isMeasurementListed[claims.provider][claims.measurement]) {
+            revert MeasurementNotAccepted(claims.provider, claims.measurement);
+        }
+        if (current.isEndorserRestricted && claims.endorser != address(0) && !isEndorserListed[claims.endorser]) {
+            revert EndorserNotAccepted(claims.endorser);
+        }
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setProviderAccepted(uint16 provider, bool isAccepted) external onlyAdmin {
+        rules.acceptedProviders = _withBit(rules.acceptedProviders, provider, isAccepted);
+        emit ProviderAcceptanceChanged(provider, isAccepted, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setMinimumIsolation(Isolation isolation) external onlyAdmin {
+        rules.minimumIsolation = isolation;
+        emit MinimumIsolationChanged(isolation, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setMeasurementRestricted(uint16 provider, bool isRestricted) external onlyAdmin {
+        rules.restrictedProviders = _withBit(rules.restrictedProviders, provider, isRestricted);
+        emit MeasurementRestrictionChanged(provider, isRestricted, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setMeasurementListed(uint16 provider, bytes32 measurement, bool isListed) external onlyAdmin {
+        isMeasurementListed[provider][measurement] = isListed;
+        emit MeasurementAcceptanceChanged(provider, measurement, isListed, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setEndorserRestricted(bool isRestricted) external onlyAdmin {
+        rules.isEndorserRestricted = isRestricted;
+        emit EndorserRestrictionChanged(isRestricted, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setEndorserListed(address endorser, bool isListed) external onlyAdmin {
+        isEndorserListed[endorser] = isListed;
+        emit EndorserAcceptanceChanged(endorser, isListed, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function version() external view returns (uint32) {
+        return rules.version;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function acceptedProviders() external view returns (uint32) {
+        return rules.acceptedProviders;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function minimumIsolation() external view returns (Isolation) {
+        return rules.minimumIsolation;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isEndorserRestricted() external view returns (bool) {
+        return rules.isEndorserRestricted;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isProviderAccepted(uint16 provider) public view returns (bool) {
+        return _hasBit(rules.acceptedProviders, provider);
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isMeasurementRestricted(uint16 provider) public view returns (bool) {
+        return _hasBit(rules.restrictedProviders, provider);
+    }
+
+    function _nextVersion() private returns (uint32) {
+        return ++rules.version;
+    }
+
+    function _hasBit(uint32 word, uint16 provider) private pure returns (bool) {
+        return provider <= PROVIDER_MAX && (word >> provider) & 1 == 1;
+    }
+
+    function _withBit(uint32 word, uint16 provider, bool isSet) private pure returns (uint32) {
+        if (provider > PROVIDER_MAX) revert ProviderOutOfRange(provider, PROVIDER_MAX);
+        uint32 bit = uint32(1) << provider;
+        return isSet ? word | bit : word & ~bit;
+    }
+}

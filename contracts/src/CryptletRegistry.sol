@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Administered} from "./Administered.sol";
+import {ICryptletRegistry} from "./interfaces/ICryptletRegistry.sol";
+import {IInstanceDirectory} from "./interfaces/IInstanceDirectory.sol";
+import {FabricTypedData} from "./libraries/FabricTypedData.sol";
+import {EvidenceCheck} from "./libraries/EvidenceCheck.sol";
+import {CRYPTLET_POLICY} from "./libraries/SystemContracts.sol";
+import {ContractCryptletTerms, Cryptlet, Instance, InstanceState, UtilityRegistration} from "./types/Cryptlet.sol";
+import {Claims, CreatedInstance} from "./types/Creation.sol";
+import {CryptletId, RegistrationId, contractCryptletId, utilityCryptletId} from "./types/Ids.sol";
+import {FabricDomain, InstanceRegistration} from "./types/Signed.sol";
+import {CryptletKind, CryptletStatus, InstanceStatus} from "./types/Words.sol";
+
+/// @title CryptletRegistry
+/// @dev The delegate reads `factory`, `cryptlets` and `instances` directly: their slots are consensus, and are published in
+/// `artifacts/CryptletRegistry.storage.json`. Genesis writes slot 0 (admin).
+contract CryptletRegistry is Administered, ICryptletRegistry {
+    /// @inheritdoc ICryptletRegistry
+    bytes32 public genesisHash;
+
+    /// @inheritdoc ICryptletRegistry
+    CryptletId public factory;
+
+    mapping(CryptletId => Cryptlet) internal cryptlets;
+    mapping(RegistrationId => Instance) internal instances;
+    mapping(CryptletId => RegistrationId[]) internal registrationIds;
+    CryptletId[] internal allCryptletIds;
+
+    /// @inheritdoc ICryptletRegistry
+    mapping(CryptletId => mapping(address signer => RegistrationId)) public instanceOfSigner;
+
+    /// @inheritdoc ICryptletRegistry
+    mapping(address operator => bool) public isHostOperator;
+
+    // --- administration ---
+
+    /// @inheritdoc ICryptletRegistry
+    function initialize(bytes32 genesisHash_) external onlyAdmin {
+        if (genesisHash != bytes32(0)) revert AlreadyInitialized(genesisHash);
+        if (genesisHash_ == bytes32(0)) revert ZeroDigest();
+        bool isGenesisInReach = block.number != 0 && block.number <= EvidenceCheck.ANCHOR_REACH_BLOCKS;
+        if (isGenesisInReach && blockhash(0) != genesisHash_) revert WrongGenesisHash(genesisHash_, blockhash(0));
+        genesisHash = genesisHash_;
+        emit Initialized(genesisHash_);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function setFactory(CryptletId cryptletId) external onlyAdmin {
+        _requireActive(cryptletId);
+        factory = cryptletId;
+        emit FactoryChanged(cryptletId);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function setHostOperator(address operator, bool isApproved) external onlyAdmin {
+        isHostOperator[operator] = isApproved;
+        emit HostOperatorChanged(operator, isApproved);
+    }
+
+    // --- cryptlets ---
+
+    /// @inheritdoc ICryptletRegistry
+    function registerUtility(UtilityRegistration calldata registration) external returns (CryptletId cryptletId) {
+        if (bytes(registration.name).length == 0) revert EmptyName();
+        cryptletId = utilityCryptletId(msg.sender, registration.name);
+        Cryptlet storage entry = _newCryptlet(cryptletId, CryptletKind.Utility);
+        _setDigests(
+            entry, registration.codeDigest, registration.manifestDigest, registration.headerDigest, registration.configDigest
+        );
+        _setInstanceBounds(entry, registration.minimumInstances, registration.maximumInstances);
+        _setCallBounds(entry, registration.unitsMax, registration.outputBytesMax);
+        entry.isolation = registration.isolation;
+        entry.simulationPolicy = registration.simulationPolicy;
+        entry.simulationStub = registration.simulationStub;
+        entry.identityKey = registration.identityKey;
+        entry.name = registration.name;
+        _emitRegistered(cryptletId, entry);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function upgradeUtility(
+        CryptletId cryptletId,
+        bytes32 codeDigest,
+        bytes32 manifestDigest,
+        bytes32 headerDigest,
+        bytes32 configDigest
+    ) external {
+        Cryptlet storage entry = _requireActive(cryptletId);
+        if (entry.kind != CryptletKind.Utility) revert NotUtility(cryptletId);
+        if (msg.sender != entry.publisher) revert NotPublisher(msg.sender, entry.publisher);
+        _setDigests(entry, codeDigest, manifestDigest, headerDigest, configDigest);
+        _beginEpoch(cryptletId, entry, entry.keyEpoch + 1);
+        emit CryptletUpgraded(cryptletId, codeDigest, manifestDigest, entry.keyEpoch);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function setSimulationStub(CryptletId cryptletId, bytes calldata simulationStub) external {
+        Cryptlet storage entry = _requireActive(cryptletId);
+        if (msg.sender != entry.publisher) revert NotPublisher(msg.sender, entry.publisher);
+        entry.simulationStub = simulationStub;
+        emit SimulationStubChanged(cryptletId, simulationStub);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function registerContractCryptlet(ContractCryptletTerms calldata terms, CreatedInstance calldata created)
+        external
+        returns (RegistrationId registrationId)
+    {
+        CryptletId cryptletId = contractCryptletId(msg.sender, created.codeDigest);
+        if (created.cryptletId != cryptletId) revert WrongCryptletId(created.cryptletId, cryptletId);
+        Cryptlet storage entry = _newCryptlet(cryptletId, CryptletKind.Contract);
+        _setDigests(entry, created.codeDigest, created.manifestDigest, terms.headerDigest, terms.configDigest);
+        _setInstanceBounds(entry, terms.minimumInstances, terms.maximumInstances);
+        _setCallBounds(entry, terms.unitsMax, terms.outputBytesMax);
+        entry.boundContract = msg.sender;
+        entry.isolation = terms.isolation;
+        entry.simulationPolicy = terms.simulationPolicy;
+        entry.simulationStub = terms.simulationStub;
+        entry.identityKey = created.signer;
+        entry.name = terms.name;
+        _emitRegistered(cryptletId, entry);
+        return _registerInstance(cryptletId, entry, created);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function suspendCryptlet(CryptletId cryptletId) external {
+        Cryptlet storage entry = _requireActive(cryptletId);
+        _requirePublisherOrAdmin(entry);
+        entry.status = CryptletStatus.Suspended;
+        entry.suspendedByAdmin = msg.sender == admin;
+        emit CryptletSuspended(cryptletId, msg.sender);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function resumeCryptlet(CryptletId cryptletId) external {
+        Cryptlet storage entry = _requireKnown(cryptletId);
+        if (entry.status != CryptletStatus.Suspended) revert CryptletNotSuspended(cryptletId, entry.status);
+        if (entry.suspendedByAdmin && msg.sender != admin) revert NotAdmin(msg.sender, admin);
+        _requirePublisherOrAdmin(entry);
+        entry.status = CryptletStatus.Active;
+        entry.suspendedByAdmin = false;
+        emit CryptletResumed(cryptletId, msg.sender);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function revokeCryptlet(CryptletId cryptletId, string calldata reason) external {
+        Cryptlet storage entry = _requireKnown(cryptletId);
+        if (entry.status == CryptletStatus.Revoked) revert CryptletNotActive(cryptletId, entry.status);
+        _requirePublisherOrAdmin(entry);
+        entry.status = CryptletStatus.Revoked;
+        emit CryptletRevoked(cryptletId, msg.sender, reason);
+    }
+
+    // --- instances ---
+
+    /// @inheritdoc ICryptletRegistry
+    function registerInstance(CreatedInstance calldata created) external returns (RegistrationId registrationId) {
+        Cryptlet storage entry = _requireActive(created.cryptletId);
+        if (msg.sender != entry.publisher && msg.sender != admin && !isHostOperator[msg.sender]) {
+            revert NotRegistrar(msg.sender, created.cryptletId);
+        }
+        return _registerInstance(created.cryptletId, entry, created);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function revokeInstance(RegistrationId registrationId, string calldata reason) external {
+        Instance storage item = _requireInstance(registrationId);
+        Cryptlet storage entry = cryptlets[item.cryptletId];
+        if (msg.sender != item.signer) _requirePublisherOrAdmin(entry);
+        _endInstance(registrationId, item, entry, InstanceStatus.Revoked);
+        emit InstanceRevoked(registrationId, msg.sender, reason);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function retireInstance(RegistrationId registrationId) external {
+        Instance storage item = _requireInstance(registrationId);
+        Cryptlet storage entry = cryptlets[item.cryptletId];
+        if (item.notAfterBlock >= block.number && item.keyEpoch == entry.keyEpoch) {
+            revert InstanceNotExpired(registrationId, item.notAfterBlock);
+        }
+        _endInstance(registrationId, item, entry, InstanceStatus.Retired);
+        emit InstanceRetired(registrationId, item.notAfterBlock);
+    }
+
+    // --- views ---
+
+    /// @inheritdoc ICryptletRegistry
+    function cryptlet(CryptletId cryptletId) external view returns (Cryptlet memory) {
+        return cryptlets[cryptletId];
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function cryptletCount() external view returns (uint256) {
+        return allCryptletIds.length;
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function cryptletIds(uint256 first, uint256 countMax) external view returns (CryptletId[] memory page) {
+        uint256 left = first < allCryptletIds.length ? allCryptletIds.length - first : 0;
+        page = new CryptletId[](left < countMax ? left : countMax);
+        for (uint256 index; index < page.length; ++index) {
+            page[index] = allCryptletIds[first + index];
+        }
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function instance(RegistrationId registrationId) external view returns (Instance memory) {
+        return instances[registrationId];
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function instancesOf(CryptletId cryptletId) external view returns (RegistrationId[] memory) {
+        return registrationIds[cryptletId];
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function isActiveSigner(CryptletId cryptletId, address signer) external view returns (bool) {
+        return isInstanceActive(instanceOfSigner[cryptletId][signer]);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function instanceRegistration(RegistrationId registrationId) external view returns (InstanceRegistration memory) {
+        return _registrationOf(registrationId, instances[registrationId]);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function domainSeparator() external view returns (bytes32) {
+        return FabricTypedData.liveSeparator(FabricDomain(block.chainid, genesisHash));
+    }
+
+    /// @inheritdoc IInstanceDirectory
+    function instanceState(RegistrationId registrationId) external view returns (InstanceState memory) {
+        Instance storage item = instances[registrationId];
+        return InstanceState({
+            cryptletId: item.cryptletId,
+            codeDigest: item.codeDigest,
+            signer: item.signer,
+            keyEpoch: item.keyEpoch,
+            notAfterBlock: item.notAfterBlock,
+            isActive: _isInForce(item)
+        });
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function isInstanceActive(RegistrationId registrationId) public view returns (bool) {
+        Instance storage item = instances[registrationId];
+        return _isInForce(item) && item.notAfterBlock >= block.number;
+    }
+
+    // --- steps ---
+
+    function _newCryptlet(CryptletId cryptletId, CryptletKind kind) private returns (Cryptlet storage entry) {
+        entry = cryptlets[cryptletId];
+        if (entry.status != CryptletStatus.None) revert CryptletExists(cryptletId);
+        entry.status = CryptletStatus.Active;
+        entry.kind = kind;
+        entry.publisher = msg.sender;
+        entry.registeredBlock = uint64(block.number);
+        allCryptletIds.push(cryptletId);
+    }
+
+    function _setDigests(
+        Cryptlet storage entry,
+        bytes32 codeDigest,
+        bytes32 manifestDigest,
+        bytes32 headerDigest,
+        bytes32 configDigest
+    ) private {
+        if (codeDigest == bytes32(0) || manifestDigest == bytes32(0)) revert ZeroDigest();
+        entry.codeDigest = codeDigest;
+        entry.manifestDigest = manifestDigest;
+        entry.headerDigest = headerDigest;
+        entry.configDigest = configDigest;
+    }
+
+    function _setInstanceBounds(Cryptlet storage entry, uint16 minimumInstances, uint16 maximumInstances) private {
+        if (minimumInstances == 0 || minimumInstances > maximumInstances) {
+            revert InvalidInstanceBounds(minimumInstances, maximumInstances);
+        }
+        entry.minimumInstances = minimumInstances;
+        entry.maximumInstances = maximumInstances;
+    }
+
+    function _setCallBounds(Cryptlet storage entry, uint64 unitsMax, uint32 outputBytesMax) private {
+        if (unitsMax == 0) revert InvalidUnits(unitsMax);
+        entry.unitsMax = unitsMax;
+        entry.outputBytesMax = outputBytesMax;
+    }
+
+    function _emitRegistered(CryptletId cryptletId, Cryptlet storage entry) private {
+        emit CryptletRegistered(
+            cryptletId, entry.publisher, entry.kind, entry.name, entry.codeDigest, entry.manifestDigest
+        );
+    }
+
+    function _registerInstance(CryptletId cryptletId, Cryptlet storage entry, CreatedInstance calldata created)
+        private
+        returns (RegistrationId registrationId)
+    {
+        if (genesisHash == bytes32(0)) revert NotInitialized();
+        registrationId = RegistrationId.wrap(FabricTypedData.hash(FabricTypedData.keysOf(created)));
+        _requireFits(registrationId, cryptletId, entry, created);
+        EvidenceCheck.requireKeys(created, registrationId, genesisHash);
+        Claims memory claims = EvidenceCheck.appraise(created, registrationId, entry);
+
+        _makeRoom(cryptletId, entry, created.keyEpoch);
+        Instance storage item = instances[registrationId];
+        _store(item, created, claims);
+        registrationIds[cryptletId].push(registrationId);
+        instanceOfSigner[cryptletId][created.signer] = registrationId;
+
+        emit InstanceRegistered(
+            cryptletId,
+            registrationId,
+            created.signer,
+            created.keyEpoch,
+            created.notAfterBlock,
+            FabricTypedData.hash(_registrationOf(registrationId, item))
+        );
+        emit InstanceEvidence(registrationId, created);
+    }
+
+    /// The instance is new, and of the code that is registered.
+    function _requireFits(
+        RegistrationId registrationId,
+        CryptletId cryptletId,
+        Cryptlet storage entry,
+        CreatedInstance calldata created
+    ) private view {
+        if (instances[registrationId].status != InstanceStatus.None) revert InstanceExists(registrationId);
+        if (created.codeDigest != entry.codeDigest) revert WrongCodeDigest(created.codeDigest, entry.codeDigest);
+        if (created.manifestDigest != entry.manifestDigest) {
+            revert WrongManifestDigest(created.manifestDigest, entry.manifestDigest);
+        }
+        if (created.keyEpoch < entry.keyEpoch) revert StaleKeyEpoch(created.keyEpoch, entry.keyEpoch);
+        if (!_isSignerFree(instanceOfSigner[cryptletId][created.signer], created.keyEpoch)) {
+            revert SignerInUse(cryptletId, created.signer);
+        }
+    }
+
+    /// A key may serve again once its instance's time or epoch is over, but never after a revocation.
+    function _isSignerFree(RegistrationId previous, uint64 keyEpoch) private view returns (bool) {
+        if (instances[previous].status == InstanceStatus.Revoked) return false;
+        return !isInstanceActive(previous) || keyEpoch > instances[previous].keyEpoch;
+    }
+
+    /// A higher epoch begins anew; within an epoch there is a limit.
+    function _makeRoom(CryptletId cryptletId, Cryptlet storage entry, uint64 keyEpoch) private {
+        if (keyEpoch > entry.keyEpoch) _beginEpoch(cryptletId, entry, keyEpoch);
+        if (entry.activeInstances >= entry.maximumInstances) revert TooManyInstances(cryptletId, entry.maximumInstances);
+        ++entry.activeInstances;
+    }
+
+    function _beginEpoch(CryptletId cryptletId, Cryptlet storage entry, uint64 keyEpoch) private {
+        emit KeyEpochAdvanced(cryptletId, entry.keyEpoch, keyEpoch);
+        entry.keyEpoch = keyEpoch;
+        entry.activeInstances = 0;
+    }
+
+    function _store(Instance storage item, CreatedInstance calldata created, Claims memory claims) private {
+        item.signer = created.signer;
+        item.keyEpoch = created.keyEpoch;
+        item.provider = claims.provider;
+        item.status = InstanceStatus.Active;
+        item.isolation = claims.isolation;
+        item.cryptletId = created.cryptletId;
+        item.codeDigest = created.codeDigest;
+        item.registeredBlock = uint64(block.number);
+        item.notAfterBlock = created.notAfterBlock;
+        item.evidenceExpires = claims.expires;
+        item.policyVersion = CRYPTLET_POLICY.version();
+        item.measurement = claims.measurement;
+        item.hpkeKey = created.hpkeKey;
+        item.evidenceHash = keccak256(created.evidence);
+        item.endorsementsHash = keccak256(created.collateral);
+        item.endorser = claims.endorser;
+    }
+
+    function _endInstance(
+        RegistrationId registrationId,
+        Instance storage item,
+        Cryptlet storage entry,
+        InstanceStatus status
+    ) private {
+        if (item.status != InstanceStatus.Active) revert InstanceNotActive(registrationId);
+        item.status = status;
+        if (item.keyEpoch == entry.keyEpoch) --entry.activeInstances;
+    }
+
+    function _isInForce(Instance storage item) private view returns (bool) {
+        Cryptlet storage entry = cryptlets[item.cryptletId];
+        return item.status == InstanceStatus.Active && entry.status == CryptletStatus.Active
+            && item.keyEpoch == entry.keyEpoch && item.codeDigest == entry.codeDigest;
+    }
+
+    function _registrationOf(RegistrationId registrationId, Instance storage item)
+        private
+        view
+        returns (InstanceRegistration memory)
+    {
+        return InstanceRegistration({
+            instanceKeysHash: RegistrationId.unwrap(registrationId),
+            provider: item.provider,
+            measurement: item.measurement,
+            evidenceHash: item.evidenceHash,
+            endorsementsHash: item.endorsementsHash,
+            policyVersion: item.policyVersion,
+            registeredBlock: item.registeredBlock
+        });
+    }
+
+    function _requireKnown(CryptletId cryptletId) private view returns (Cryptlet storage entry) {
+        entry = cryptlets[cryptletId];
+        if (entry.status == CryptletStatus.None) revert UnknownCryptlet(cryptletId);
+    }
+
+    function _requireActive(CryptletId cryptletId) private view returns (Cryptlet storage entry) {
+        entry = _requireKnown(cryptletId);
+        if (entry.status != CryptletStatus.Active) revert CryptletNotActive(cryptletId, entry.status);
+    }
+
+    function _requireInstance(RegistrationId registrationId) private view returns (Instance storage item) {
+        item = instances[registrationId];
+        if (item.status == InstanceStatus.None) revert UnknownInstance(registrationId);
+    }
+
+    function _requirePublisherOrAdmin(Cryptlet storage entry) private view {
+        if (msg.sender != entry.publisher && msg.sender != admin) revert NotPublisher(msg.sender, entry.publisher);
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Claims} from "../types/Creation.sol";
+import {Isolation} from "../types/Words.sol";
+import {IAdministered} from "./IAdministered.sol";
+
+/// @title CryptletPolicy: what is accepted
+/// @notice The registry says what exists; this says what counts. System contract at `0x…cd02`. Every change raises `version`, which
+/// each request carries: a result that was asked for under another policy is not accepted.
+interface ICryptletPolicy is IAdministered {
+    error ProviderNotAccepted(uint16 provider, uint32 acceptedProviders);
+    error ProviderOutOfRange(uint16 provider, uint16 providerMax);
+    error IsolationTooWeak(Isolation claimed, Isolation minimum);
+    error MeasurementNotAccepted(uint16 provider, bytes32 measurement);
+    error EndorserNotAccepted(address endorser);
+
+    event ProviderAcceptanceChanged(uint16 indexed provider, bool isAccepted, uint32 version);
+    event MinimumIsolationChanged(Isolation isolation, uint32 version);
+    event MeasurementRestrictionChanged(uint16 indexed provider, bool isRestricted, uint32 version);
+    event MeasurementAcceptanceChanged(uint16 indexed provider, bytes32 indexed measurement, bool isAccepted, uint32 version);
+    event EndorserRestrictionChanged(bool isRestricted, uint32 version);
+    event EndorserAcceptanceChanged(address indexed endorser, bool isAccepted, uint32 version);
+
+    /// @notice Raised by every change.
+    function version() external view returns (uint32);
+
+    /// @notice Bit `n` is set if provider `n` is accepted.
+    function acceptedProviders() external view returns (uint32);
+
+    /// @notice No instance with less is accepted, whatever its cryptlet signed up for.
+    function minimumIsolation() external view returns (Isolation);
+
+    /// @notice May instances of this provider count?
+    function isProviderAccepted(uint16 provider) external view returns (bool);
+
+    /// @notice Does this provider accept listed measurements only?
+    function isMeasurementRestricted(uint16 provider) external view returns (bool);
+
+    /// @notice Is this measurement on the provider's list?
+    function isMeasurementListed(uint16 provider, bytes32 measurement) external view returns (bool);
+
+    /// @notice Are only listed endorsers (host keys) accepted? Does not concern hardware evidence, whose endorser is zero.
+    function isEndorserRestricted() external view returns (bool);
+
+    /// @notice Is this host key on the list?
+    function isEndorserListed(address endorser) external view returns (bool);
+
+    /// @notice Reverts, saying why, unless claims like these are accepted.
+    function requireAccepted(Claims calldata claims) external view;
+
+    function setProviderAccepted(uint16 provider, bool isAccepted) external;
+    function setMinimumIsolation(Isolation isolation) external;
+    function setMeasurementRestricted(uint16 provider, bool isRestricted) external;
+    function setMeasurementListed(uint16 provider, bytes32 measurement, bool isListed) external;
+    function setEndorserRestricted(bool isRestricted) external;
+    function setEndorserListed(address endorser, bool isListed) external;
+}

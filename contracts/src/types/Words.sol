@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @notice Whether a cryptlet may be called. `Revoked` is final.
+enum CryptletStatus {
+    None,
+    Active,
+    Suspended,
+    Revoked
+}
+
+/// @notice Utility cryptlets serve everyone; a Contract Cryptlet serves the contract that created it.
+enum CryptletKind {
+    None,
+    Utility,
+    Contract
+}
+
+/// @notice Whether results of an instance count. `Revoked` is a judgement, `Retired` only says that its time was over.
+enum InstanceStatus {
+    None,
+    Active,
+    Revoked,
+    Retired
+}
+
+/// @notice How far code is kept from everything else, in rising order.
+enum Isolation {
+    None,
+    Process,
+    Vm,
+    Enclave
+}
+
+/// @notice What `eth_call` and `eth_estimateGas` do where a transaction would ask the fabric.
+enum SimulationPolicy {
+    /// The host runs the cryptlet and signs in the domain of dry runs.
+    Live,
+    /// The last answer to the same request.
+    Memo,
+    /// The answer the publisher registered.
+    Stub,
+    /// The call is refused.
+    Deny
+}
+
+/// @notice How a call of a cryptlet ended.
+enum ResultStatus {
+    /// The output is the answer.
+    Ok,
+    /// The cryptlet failed, and would fail again; the output says how.
+    Error,
+    /// No host answered in time. Signed by nobody.
+    Unavailable
+}
+
+/// @notice The isolation providers, as numbered in `Claims.provider`.
+library Providers {
+    uint16 internal constant SOFTWARE = 1;
+    uint16 internal constant SGX = 2;
+    uint16 internal constant TDX = 3;
+    uint16 internal constant SNP = 4;
+    uint16 internal constant NITRO = 5;
+    uint16 internal constant TPM = 6;
+}

@@ -39,6 +39,8 @@ pub struct BlockWithRequests {
 pub struct ExecutedBlock {
     /// Header and body.
     pub block: Block,
+    /// Hash of the header.
+    pub hash: alloy_primitives::B256,
     /// EIP-7685 requests.
     pub requests: Requests,
     /// One receipt per transaction.

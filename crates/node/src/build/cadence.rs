@@ -52,6 +52,13 @@ impl Pacemaker {
         self.last_seal_ms = now_ms;
     }
 
+    /// A block that was due by the clock was not made: the next try waits as long as a block would have.
+    pub(super) fn missed(&mut self, now_ms: u64) {
+        if self.wake_at_ms().is_some_and(|at| at <= now_ms) {
+            self.last_seal_ms = now_ms;
+        }
+    }
+
     pub(super) fn waiting(&mut self, any: bool, now_ms: u64) {
         self.parked_since_ms = if any { self.parked_since_ms.or(Some(now_ms)) } else { None };
     }

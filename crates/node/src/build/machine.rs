@@ -123,6 +123,7 @@ impl Machine {
             Input::NothingToSeal => {
                 self.sealing = false;
                 self.runnable = false;
+                self.pacemaker.missed(at.now_ms);
             }
             Input::Gone { transactions } => {
                 transactions.iter().for_each(|transaction| self.lot.forget(*transaction, &mut orders));
@@ -144,9 +145,14 @@ impl Machine {
         (again, orders.into_iter().map(Effect::from).collect())
     }
 
-    /// Records from this position on do not hold in the next block; the run that follows will ask again.
-    pub fn truncate(&mut self, transaction: B256, position: usize) {
-        self.lot.truncate(transaction, position);
+    /// An [`Effect::Seal`] that came out is not carried out now. It comes again with the next input.
+    pub fn put_seal_off(&mut self) {
+        self.sealing = false;
+    }
+
+    /// Forgets every parked transaction, with all it has learnt (the chain was rewound). Returns them.
+    pub fn forget_all(&mut self) -> Vec<B256> {
+        self.lot.forget_all()
     }
 
     /// The records that a transaction has so far.

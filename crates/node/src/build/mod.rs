@@ -18,7 +18,7 @@ mod cadence;
 mod machine;
 mod parking;
 
-pub use assemble::{Assembled, BlockPlan, Suspension, SuspensionVerdict, Unfit, assemble};
+pub use assemble::{Assembled, BlockPlan, Suspension, SuspensionVerdict, Transcripts, Unfit, assemble};
 pub use backoff::{Backoff, Moment};
 pub use cadence::{Cadence, SealKind};
 pub use machine::{Effect, Input, Machine, MachineConfig};

@@ -9,7 +9,7 @@
 
 use super::backoff::{Backoff, Moment};
 use alloy_primitives::{B256, Bytes, keccak256, map::HashMap};
-use cryptlet_attestation::RecoveredRecord;
+use cryptlet_attestation::{RecoveredRecord, record::ANCHOR_DEPTH_MAX};
 use cryptlet_primitives::{
     CryptletResult, FabricDomain, FabricFault, Invocation, InvocationKey, Record, ResultStatus, Signature65,
     UnavailableReason,
@@ -129,6 +129,10 @@ impl ParkingLot {
         parked.transcript.truncate(position);
         // Positions before this one that the transcript does not hold cannot be: a run meets its calls in order.
         parked.anchors.resize(parked.anchors.len().max(position + 1), parent);
+        if parent.number + 1 - parked.anchors[position].number > ANCHOR_DEPTH_MAX {
+            // It could not run for so long that no record with this anchor holds any more.
+            parked.anchors[position] = parent;
+        }
         let anchor = parked.anchors[position];
         invocation.request.anchorBlock = anchor.number;
         invocation.request.anchorHash = anchor.hash;
@@ -208,11 +212,12 @@ impl ParkingLot {
         self.drain_backlog(orders);
     }
 
-    /// Drops the records from this position on: one of them does not hold in the next block.
-    pub(super) fn truncate(&mut self, transaction: B256, position: usize) {
-        if let Some(parked) = self.parked.get_mut(&transaction) {
-            parked.transcript.truncate(position);
-        }
+    /// Forgets everything.
+    pub(super) fn forget_all(&mut self) -> Vec<B256> {
+        self.by_key.clear();
+        self.backlog.clear();
+        self.in_flight = 0;
+        self.parked.drain().map(|(transaction, _)| transaction).collect()
     }
 
     /// The transaction is in a block, or gone.

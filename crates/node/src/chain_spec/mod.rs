@@ -9,6 +9,7 @@ mod genesis;
 mod system_contracts;
 
 pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_operator};
+pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{GenesisError, genesis_header};
 pub use system_contracts::{SystemContracts, delegate_account};
 

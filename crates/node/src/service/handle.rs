@@ -67,7 +67,7 @@ impl NodeHandle {
     }
 
     /// Blocks, receipts, records and states.
-    pub fn chain(&self) -> &Arc<ChainStore> {
+    pub fn chain(&self) -> &ChainStore {
         &self.shared.chain
     }
 

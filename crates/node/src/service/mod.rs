@@ -2,11 +2,16 @@
 
 mod estimate;
 mod handle;
+mod jitter;
 mod simulate;
 mod start;
 
 pub use handle::{ChainEvent, Head, NodeHandle};
 pub use simulate::{
-    CallResult, SimulationError, SimulationOutcome, SimulationPolicies, SimulationPolicy, SimulationRequest,
+    CallResult, SimulationError, SimulationLimits, SimulationOutcome, SimulationPolicies, SimulationPolicy,
+    SimulationRequest,
 };
 pub use start::{Node, NodeConfig, NodeError};
+
+pub use jitter::{Jitter, RandomJitter};
+pub(crate) use start::Shared;

@@ -1,0 +1,280 @@
+//! The block executor: alloy-evm's, with the delegate in its EVM.
+
+use super::{
+    fault::{BlockFault, FaultReason},
+    finished::FinishedExecution,
+};
+use crate::{
+    chain_spec::ChainSpec,
+    state::{StateChanges, StateSnapshot},
+    store::{ChainStore, StoreError},
+    types::{Header, Receipt, RecoveredTransaction, Transaction},
+};
+use alloy::consensus::{Eip658Value, Sealed, Transaction as _, TxType};
+use alloy_evm::{
+    Evm, EvmEnv,
+    block::{BlockExecutionError, BlockExecutor, BlockValidationError, InternalBlockExecutionError},
+    eth::{
+        EthBlockExecutionCtx, EthBlockExecutor, EthTxResult,
+        receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
+    },
+};
+use alloy_hardforks::EthereumHardforks;
+use cryptlet_attestation::RecoveredRecord;
+use cryptlet_delegate::{
+    Anchor, BuildOutcome, DatabaseParent, DelegateContext, DelegateError, DelegateEvm, DelegateScope, Executed,
+    ReplayError, Transcript, build_transaction, replay_transaction,
+};
+use cryptlet_primitives::{BlockRecords, Invocation, Record, TransactionRecords};
+use revm::{
+    context_interface::result::HaltReason,
+    database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
+};
+use std::{borrow::Cow, sync::Arc};
+
+type BlockState = State<WrapDatabaseRef<StateSnapshot>>;
+type BlockEvm = DelegateEvm<BlockState>;
+type Inner<'a> = EthBlockExecutor<'a, BlockEvm, &'a ChainSpec, ReceiptMaker>;
+
+/// A run that came to its end and has not been committed.
+pub type TransactionRun = Executed<EthTxResult<HaltReason, TxType>>;
+
+/// One block, being executed.
+pub struct Execution<'a> {
+    spec: &'a ChainSpec,
+    header: Header,
+    blob_gas_max: u64,
+    inner: Inner<'a>,
+    records: BlockRecords,
+}
+
+/// How a run of a transaction ended while a block is built.
+#[derive(Debug)]
+pub enum RunOutcome {
+    /// It ran to its end. [`Execution::commit`] makes it part of the block.
+    Ran(TransactionRun),
+    /// It calls a cryptlet, and the transcript has no answer. Nothing has happened.
+    Suspended(Box<Invocation>),
+    /// It does not fit into what is left of the block, but may fit into another.
+    DoesNotFit,
+    /// It cannot be executed on this state at all (nonce, funds…).
+    Invalid(String),
+}
+
+/// The environment of the EVM in a block with this header.
+pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
+    EvmEnv::for_eth_block(header, spec, spec.chain_id(), spec.blob_params_at(header.timestamp))
+}
+
+/// What the delegate needs to know of a block: `None` on a chain without a delegate.
+pub fn delegate_scope(spec: &ChainSpec, parent: &Sealed<Header>, state: StateSnapshot) -> Option<DelegateScope> {
+    let limits = *spec.limits()?;
+    let parent = Anchor { number: parent.number, hash: parent.hash() };
+    Some(DelegateScope { domain: spec.domain(), limits, parent, state: Arc::new(DatabaseParent(state)) })
+}
+
+impl<'a> Execution<'a> {
+    /// Opens the block after `parent` and makes the system calls that come before its transactions. Of `header` the
+    /// fields are used that are known before execution.
+    pub fn begin(
+        spec: &'a ChainSpec,
+        chain: &ChainStore,
+        parent: &Sealed<Header>,
+        header: Header,
+    ) -> Result<Self, BlockFault> {
+        let number = header.number;
+        let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
+        let delegate = delegate_scope(spec, parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
+        let database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
+        let evm = DelegateEvm::new(database, evm_env(spec, &header), delegate);
+        let context = EthBlockExecutionCtx {
+            parent_hash: parent.hash(),
+            parent_beacon_block_root: header.parent_beacon_block_root,
+            ommers: &[],
+            withdrawals: spec.is_shanghai_active_at_timestamp(header.timestamp).then_some(Cow::Owned(Vec::new())),
+            extra_data: header.extra_data.clone(),
+            tx_count_hint: None,
+            slot_number: None,
+        };
+        let mut inner = EthBlockExecutor::new(evm, context, spec, ReceiptMaker);
+        inner.apply_pre_execution_changes().map_err(|error| execution_fault(number, None, error))?;
+        let blob_gas_max = spec.blob_params_at(header.timestamp).map_or(0, |params| params.max_blob_gas_per_block());
+        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default() })
+    }
+
+    /// Gas that no transaction has used yet.
+    pub fn gas_left(&self) -> u64 {
+        self.header.gas_limit - self.inner.cumulative_tx_gas_used
+    }
+
+    /// Blob gas that no transaction has used yet.
+    pub fn blob_gas_left(&self) -> u64 {
+        self.blob_gas_max.saturating_sub(self.inner.blob_gas_used)
+    }
+
+    /// Runs a transaction that may go into the block, against the records it has so far.
+    pub fn build(
+        &mut self,
+        transaction: &RecoveredTransaction,
+        records: Vec<RecoveredRecord>,
+    ) -> Result<RunOutcome, BlockFault> {
+        let (number, index) = (self.header.number, self.next_index());
+        let mut transcript = Transcript::from_answers(records);
+        let outcome = build_transaction(&mut self.inner, *transaction.tx_hash(), &mut transcript, |inner| {
+            inner.execute_transaction_without_commit(transaction)
+        });
+        match outcome {
+            // The block's budget for cryptlets is spent; the next block's is not.
+            BuildOutcome::Finished(run) if run.budget_refusals > 0 && !self.records.is_empty() => {
+                Ok(RunOutcome::DoesNotFit)
+            }
+            BuildOutcome::Finished(run) => Ok(RunOutcome::Ran(run)),
+            BuildOutcome::Suspended(suspension) => {
+                if let Some(stale) = &suspension.stale {
+                    tracing::debug!(transaction = %transaction.tx_hash(), %stale, "a record no longer holds");
+                }
+                Ok(RunOutcome::Suspended(Box::new(suspension.invocation)))
+            }
+            BuildOutcome::Failed(error) => Err(delegate_fault(number, index, transaction, error)),
+            BuildOutcome::Invalid(error) => match error {
+                BlockExecutionError::Validation(BlockValidationError::InvalidTx { error, .. }) => {
+                    Ok(RunOutcome::Invalid(error.to_string()))
+                }
+                BlockExecutionError::Validation(
+                    BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas { .. },
+                ) => Ok(RunOutcome::DoesNotFit),
+                error => Err(execution_fault(number, Some((index, transaction)), error)),
+            },
+        }
+    }
+
+    /// Makes a run part of the block.
+    pub fn commit(&mut self, run: TransactionRun) {
+        let transaction_index = self.next_index();
+        let (result, records) = run.include(&mut self.inner);
+        let records: Vec<Record> = records.into_iter().map(RecoveredRecord::into_record).collect();
+        if !records.is_empty() {
+            self.records.0.push(TransactionRecords { transaction_index, records });
+        }
+        self.inner.commit_transaction(result);
+    }
+
+    /// Runs the next transaction of a given block against the records that came with the block, and commits it.
+    pub fn replay(
+        &mut self,
+        transaction: &RecoveredTransaction,
+        records: Vec<RecoveredRecord>,
+    ) -> Result<(), BlockFault> {
+        let (number, index) = (self.header.number, self.next_index());
+        let blob_gas = transaction.blob_gas_used().unwrap_or_default();
+        if blob_gas > self.blob_gas_left() {
+            let reason = FaultReason::BlobGasExhausted { blob_gas, blob_gas_left: self.blob_gas_left() };
+            return Err(BlockFault::of_transaction(number, index, Some(*transaction.tx_hash()), reason));
+        }
+        let run = replay_transaction(&mut self.inner, *transaction.tx_hash(), records, |inner| {
+            inner.execute_transaction_without_commit(transaction)
+        });
+        let run = run.map_err(|error| match error {
+            ReplayError::Delegate(error) => delegate_fault(number, index, transaction, error),
+            ReplayError::Transaction(error) => execution_fault(number, Some((index, transaction)), error),
+        })?;
+        self.commit(run);
+        Ok(())
+    }
+
+    /// Makes the system calls that come after the transactions, and derives what the header commits to.
+    pub fn finish(self) -> Result<FinishedExecution, BlockFault> {
+        let Self { spec, header, inner, records, .. } = self;
+        let number = header.number;
+        let (evm, result) = inner.finish().map_err(|error| execution_fault(number, None, error))?;
+        let mut requests = result.requests;
+        if !records.is_empty() {
+            // 0xCD is above every type that Ethereum has, so the order stays ascending.
+            requests.push_request(records.to_request());
+        }
+        let (mut database, _) = evm.finish();
+        database.merge_transitions(BundleRetention::PlainState);
+        let changes = StateChanges::from_bundle(&database.take_bundle());
+        Ok(FinishedExecution {
+            is_shanghai: spec.is_shanghai_active_at_timestamp(header.timestamp),
+            is_prague: spec.is_prague_active_at_timestamp(header.timestamp),
+            header,
+            receipts: result.receipts,
+            requests,
+            records,
+            gas_used: result.gas_used,
+            blob_gas_used: result.blob_gas_used,
+            changes,
+        })
+    }
+
+    fn next_index(&self) -> u64 {
+        self.inner.receipts.len() as u64
+    }
+}
+
+/// Receipts as this node keeps them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReceiptMaker;
+
+impl ReceiptBuilder for ReceiptMaker {
+    type Transaction = Transaction;
+    type Receipt = Receipt;
+
+    fn build_receipt<E: Evm>(&self, context: ReceiptBuilderCtx<'_, TxType, E>) -> Receipt {
+        let receipt = alloy::consensus::Receipt {
+            status: Eip658Value::Eip658(context.result.is_success()),
+            cumulative_gas_used: context.cumulative_gas_used,
+            logs: context.result.into_logs(),
+        };
+        Receipt::from_typed(context.tx_type, receipt.with_bloom())
+    }
+}
+
+pub(super) fn storage_fault(number: u64, error: &StoreError) -> BlockFault {
+    BlockFault::of_block(number, FaultReason::Storage(error.to_string()))
+}
+
+fn delegate_fault(number: u64, index: u64, transaction: &RecoveredTransaction, error: DelegateError) -> BlockFault {
+    let reason = match error {
+        DelegateError::MissingRecord { sequence, cryptlet, .. } => {
+            FaultReason::RecordMissing { index: sequence as usize, cryptlet: cryptlet.0 }
+        }
+        DelegateError::RecordMismatch { sequence, field, expected, found } => FaultReason::Record {
+            index: sequence as usize,
+            reason: format!("its {field} is {found}, but execution calls with {expected}"),
+        },
+        DelegateError::InvalidRecord { sequence, fault } => {
+            FaultReason::Record { index: sequence as usize, reason: fault.to_string() }
+        }
+        DelegateError::ExtraRecords { consumed, given } => FaultReason::RecordsLeftOver { used: consumed, given },
+        DelegateError::ParentState(error) => FaultReason::Storage(error.to_string()),
+        DelegateError::NoTranscript => FaultReason::Internal(error.to_string()),
+    };
+    BlockFault::of_transaction(number, index, Some(*transaction.tx_hash()), reason)
+}
+
+fn execution_fault(
+    number: u64,
+    transaction: Option<(u64, &RecoveredTransaction)>,
+    error: BlockExecutionError,
+) -> BlockFault {
+    let reason = match error {
+        BlockExecutionError::Validation(BlockValidationError::InvalidTx { error, .. }) => {
+            FaultReason::InvalidTransaction(error.to_string())
+        }
+        BlockExecutionError::Validation(BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
+            transaction_gas_limit,
+            block_available_gas,
+        }) => FaultReason::BlockGasExhausted { gas_limit: transaction_gas_limit, gas_left: block_available_gas },
+        BlockExecutionError::Validation(error) => FaultReason::SystemCall(error.to_string()),
+        BlockExecutionError::Internal(InternalBlockExecutionError::EVM { error, .. }) => {
+            FaultReason::Storage(error.to_string())
+        }
+        BlockExecutionError::Internal(error) => FaultReason::Internal(error.to_string()),
+    };
+    match transaction {
+        Some((index, tx)) => BlockFault::of_transaction(number, index, Some(*tx.tx_hash()), reason),
+        None => BlockFault::of_block(number, reason),
+    }
+}

@@ -1,0 +1,132 @@
+//! Why a block is not valid.
+
+use alloy_primitives::{Address, B256, Bloom, U256};
+use cryptlet_primitives::RecordDecodeError;
+use std::fmt;
+
+/// Why a block is not valid: which block, which of its transactions (if one is to blame), and the reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {reason}", place = Place(self))]
+pub struct BlockFault {
+    /// Number the block claims.
+    pub number: u64,
+    /// Index and hash of the transaction to blame.
+    pub transaction: Option<(u64, Option<B256>)>,
+    /// What is wrong.
+    pub reason: FaultReason,
+}
+
+impl BlockFault {
+    /// A fault of the block as a whole.
+    pub fn of_block(number: u64, reason: FaultReason) -> Self {
+        Self { number, transaction: None, reason }
+    }
+
+    /// A fault of one transaction.
+    pub fn of_transaction(number: u64, index: u64, hash: Option<B256>, reason: FaultReason) -> Self {
+        Self { number, transaction: Some((index, hash)), reason }
+    }
+
+    /// Is it the block that is wrong? Otherwise this node could not find out (storage, a bug).
+    pub fn blames_block(&self) -> bool {
+        !matches!(self.reason, FaultReason::Storage(_) | FaultReason::Internal(_))
+    }
+}
+
+struct Place<'a>(&'a BlockFault);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "block {}", self.0.number)?;
+        match self.0.transaction {
+            Some((index, Some(hash))) => write!(f, ", transaction {index} ({hash})"),
+            Some((index, None)) => write!(f, ", transaction {index}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a block.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
+pub enum FaultReason {
+    // The header, against its parent and its body.
+    #[error("its parent is {found}, but the block before it has hash {expected}")]
+    ParentHash { expected: B256, found: B256 },
+    #[error("it follows block {parent}, so its number should be {}", parent + 1)]
+    Number { parent: u64 },
+    #[error("its timestamp {found} is not after its parent's, {parent}")]
+    Timestamp { parent: u64, found: u64 },
+    #[error("its timestamp {found} is more than {ahead_max_s} seconds ahead of this node's clock, {now}")]
+    FromTheFuture { found: u64, now: u64, ahead_max_s: u64 },
+    #[error("its gas limit {found} is not within 1/1024 of its parent's, {parent}, or below 5000")]
+    GasLimit { parent: u64, found: u64 },
+    #[error("it claims {gas_used} gas used, more than its gas limit {gas_limit}")]
+    GasAboveLimit { gas_used: u64, gas_limit: u64 },
+    #[error("its base fee is {found:?}; the rules give {expected:?}")]
+    BaseFee { expected: Option<u64>, found: Option<u64> },
+    #[error("its excess blob gas is {found:?}; the rules give {expected:?}")]
+    ExcessBlobGas { expected: Option<u64>, found: Option<u64> },
+    #[error("its extra data has {0} bytes; a header carries at most 32")]
+    ExtraData(usize),
+    #[error("its difficulty is {0}; after the merge it is zero")]
+    Difficulty(U256),
+    #[error("its nonce is not zero, as it must be after the merge")]
+    Nonce,
+    #[error("it has uncles; after the merge there are none")]
+    Ommers,
+    #[error("its header lacks, or has too early, the field `{0}`")]
+    ForkField(&'static str),
+    #[error("its transactions have root {computed}, but its header says {header}")]
+    TransactionsRoot { header: B256, computed: B256 },
+    #[error("its withdrawals have root {computed:?}, but its header says {header:?}")]
+    WithdrawalsRoot { header: Option<B256>, computed: Option<B256> },
+    // What execution came to, against the header.
+    #[error("execution used {computed} gas, but its header says {header}")]
+    GasUsed { header: u64, computed: u64 },
+    #[error("its transactions use {computed} blob gas, but its header says {header:?}")]
+    BlobGasUsed { header: Option<u64>, computed: u64 },
+    #[error("its receipts have root {computed}, but its header says {header}")]
+    ReceiptsRoot { header: B256, computed: B256 },
+    #[error("the bloom of its logs is not the one in its header")]
+    LogsBloom { header: Box<Bloom>, computed: Box<Bloom> },
+    #[error("the state after it has root {computed}, but its header says {header}")]
+    StateRoot { header: B256, computed: B256 },
+    #[error("execution derives requests with hash {computed}, but its header says {header:?}")]
+    RequestsHash { header: Option<B256>, computed: B256 },
+    #[error("the requests that came with it hash to {found}, but its header says {header:?}")]
+    RequestsGiven { header: Option<B256>, found: B256 },
+    #[error("the requests that came with it are not in ascending order of type, or one is empty")]
+    RequestsOrder,
+    // Its transactions.
+    #[error("the signature does not recover to a sender")]
+    Sender,
+    #[error("the transaction is not valid here: {0}")]
+    InvalidTransaction(String),
+    #[error("its gas limit {gas_limit} does not fit in the {gas_left} gas left in the block")]
+    BlockGasExhausted { gas_limit: u64, gas_left: u64 },
+    #[error("its blobs take {blob_gas} blob gas, of which {blob_gas_left} are left in the block")]
+    BlobGasExhausted { blob_gas: u64, blob_gas_left: u64 },
+    #[error("sender {0} is not the one the store names")]
+    SenderMismatch(Address),
+    // Its cryptlet records.
+    #[error("{0}")]
+    RecordsMalformed(#[from] RecordDecodeError),
+    #[error("the cryptlet records name transaction {index}, but the block has {transactions}")]
+    RecordsOfNoTransaction { index: u64, transactions: usize },
+    #[error("it carries cryptlet records, but this chain has no delegate")]
+    RecordsWithoutDelegate,
+    #[error("cryptlet record {index}: {reason}")]
+    Record { index: usize, reason: String },
+    #[error("cryptlet record {index} is missing: the transaction calls cryptlet {cryptlet}, and no record answers")]
+    RecordMissing { index: usize, cryptlet: B256 },
+    #[error("execution used {used} of the {given} cryptlet records that came with the transaction")]
+    RecordsLeftOver { used: usize, given: usize },
+    // Not the block's fault.
+    #[error("a system call failed: {0}")]
+    SystemCall(String),
+    #[error("storage: {0}")]
+    Storage(String),
+    #[error("internal: {0}")]
+    Internal(String),
+}

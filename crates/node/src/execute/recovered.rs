@@ -1,0 +1,131 @@
+//! A block from outside, made ready for execution: senders and signers of records recovered, in parallel, once.
+
+use super::fault::{BlockFault, FaultReason};
+use crate::{
+    chain_spec::ChainSpec,
+    types::{Block, BlockWithRequests, RecoveredTransaction},
+};
+use alloy::consensus::transaction::SignerRecoverable;
+use alloy::eips::eip7685::Requests;
+use alloy_primitives::{Address, B256};
+use alloy_rlp::{Decodable, Header as RlpHeader};
+use cryptlet_attestation::RecoveredRecord;
+use cryptlet_primitives::{BlockRecords, CRYPTLET_REQUEST_TYPE, Record};
+use rayon::prelude::*;
+
+/// A block whose signatures have been recovered. Nothing about it has been judged except that they could be.
+#[derive(Clone, Debug)]
+pub struct RecoveredBlock {
+    pub(super) block: Block,
+    pub(super) hash: B256,
+    pub(super) requests: Requests,
+    pub(super) senders: Vec<Address>,
+    /// Per transaction.
+    pub(super) records: Vec<Vec<RecoveredRecord>>,
+}
+
+impl RecoveredBlock {
+    /// Recovers everything that a signature stands behind. Needs no state, so it may run ahead of execution.
+    pub fn recover(spec: &ChainSpec, given: BlockWithRequests) -> Result<Self, BlockFault> {
+        let BlockWithRequests { block, requests } = given;
+        let (number, hash) = (block.header.number, block.header.hash_slow());
+        let recover_sender = |(index, transaction): (usize, &crate::types::Transaction)| {
+            let fault = |_| {
+                let hash = Some(*transaction.tx_hash());
+                BlockFault::of_transaction(number, index as u64, hash, FaultReason::Sender)
+            };
+            transaction.recover_signer().map_err(fault)
+        };
+        let senders = block.body.transactions.par_iter().enumerate().map(recover_sender).collect::<Result<_, _>>()?;
+        let records = decode_records(spec, &block, &requests)?;
+        let domain = spec.domain();
+        let recover = |records: Vec<Record>| -> Vec<_> {
+            records.into_par_iter().map(|record| RecoveredRecord::recover(record, &domain)).collect()
+        };
+        let records = records.into_par_iter().map(recover).collect();
+        Ok(Self { block, hash, requests, senders, records })
+    }
+
+    /// Number that the block claims.
+    pub fn number(&self) -> u64 {
+        self.block.header.number
+    }
+
+    /// Hash of its header.
+    pub fn hash(&self) -> B256 {
+        self.hash
+    }
+
+    /// The block.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// How many records came with it.
+    pub fn record_count(&self) -> usize {
+        self.records.iter().map(Vec::len).sum()
+    }
+
+    /// Records that came with it, with the index of their transaction.
+    pub fn records(&self) -> impl Iterator<Item = (u64, &RecoveredRecord)> {
+        let of_transaction = |(index, records)| std::iter::repeat(index as u64).zip(<&Vec<_>>::into_iter(records));
+        self.records.iter().enumerate().flat_map(of_transaction)
+    }
+
+    pub(super) fn transactions(&self) -> impl Iterator<Item = RecoveredTransaction> {
+        let pairs = self.block.body.transactions.iter().zip(&self.senders);
+        pairs.map(|(transaction, sender)| RecoveredTransaction::new_unchecked(transaction.clone(), *sender))
+    }
+}
+
+fn decode_records(spec: &ChainSpec, block: &Block, requests: &Requests) -> Result<Vec<Vec<Record>>, BlockFault> {
+    let number = block.header.number;
+    let fail = |reason| Err(BlockFault::of_block(number, reason));
+    let is_ordered = requests.windows(2).all(|pair| pair[0].first() < pair[1].first());
+    if !is_ordered || requests.iter().any(|request| request.len() < 2) {
+        return fail(FaultReason::RequestsOrder);
+    }
+    let mut records = vec![Vec::new(); block.body.transactions.len()];
+    let Some(request) = requests.iter().find(|request| request[0] == CRYPTLET_REQUEST_TYPE) else {
+        return Ok(records);
+    };
+    let Some(limits) = spec.limits() else { return fail(FaultReason::RecordsWithoutDelegate) };
+    let data = &request[1..];
+    let decoded = BlockRecords::from_request_data(data, limits.record_bytes_per_block_max as usize);
+    let BlockRecords(groups) = match decoded {
+        Ok(groups) => groups,
+        Err(error) => {
+            let index = first_broken_group(data);
+            let hash = index.and_then(|index| Some(*block.body.transactions.get(index as usize)?.tx_hash()));
+            let reason = FaultReason::RecordsMalformed(error);
+            return Err(index.map_or(BlockFault::of_block(number, reason.clone()), |index| {
+                BlockFault::of_transaction(number, index, hash, reason)
+            }));
+        }
+    };
+    for group in groups {
+        let index = group.transaction_index;
+        let Some(of_transaction) = records.get_mut(usize::try_from(index).unwrap_or(usize::MAX)) else {
+            let transactions = block.body.transactions.len();
+            let reason = FaultReason::RecordsOfNoTransaction { index, transactions };
+            return Err(BlockFault::of_transaction(number, index, None, reason));
+        };
+        *of_transaction = group.records;
+    }
+    Ok(records)
+}
+
+/// The transaction whose records cannot be read, as far as that can be told.
+fn first_broken_group(mut data: &[u8]) -> Option<u64> {
+    let mut groups = RlpHeader::decode_bytes(&mut data, true).ok()?;
+    while !groups.is_empty() {
+        let mut group = groups;
+        let whole = cryptlet_primitives::TransactionRecords::decode(&mut groups).ok();
+        let header = RlpHeader::decode(&mut group).ok()?;
+        let index = header.list.then(|| u64::decode(&mut group).ok()).flatten();
+        if whole.is_none_or(|whole| whole.records.is_empty()) {
+            return index;
+        }
+    }
+    None
+}

@@ -1,0 +1,124 @@
+//! Asking the fabric, and judging what it says before anyone sees it.
+
+use super::MinerCommand;
+use crate::{execute::delegate_scope, fabric::Fabric, service::Shared};
+use cryptlet_attestation::{BlockFacts, RecordFault, RecoveredRecord, verify_record};
+use cryptlet_delegate::{DelegateScope, registry_layout};
+use cryptlet_primitives::{
+    CryptletId, FabricAnswer, FabricFault, Invocation, Record, RegistrationId, ResultStatus, UnavailableReason,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::task::AbortHandle;
+
+/// Asks the fabric once, in a task of its own. Its verdict comes back as a command.
+pub(super) fn dispatch(shared: Arc<Shared>, invocation: Invocation, timeout_ms: u64) -> AbortHandle {
+    let ask = async move {
+        let key = invocation.key();
+        let outcome = ask(&*shared.fabric, &invocation, timeout_ms).await;
+        let outcome = match outcome {
+            Ok(answer) => judge(shared.clone(), invocation, answer).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = &outcome {
+            tracing::warn!(%key, reason = ?fault.reason, detail = %fault.detail, "a cryptlet call failed");
+        }
+        // If the miner is gone, nobody waits.
+        let _ = shared.miner.send(MinerCommand::Answered { key, outcome: outcome.map(Box::new) }).await;
+    };
+    tokio::spawn(ask).abort_handle()
+}
+
+/// One attempt, with its deadline.
+pub(crate) async fn ask(
+    fabric: &dyn Fabric,
+    invocation: &Invocation,
+    timeout_ms: u64,
+) -> Result<FabricAnswer, FabricFault> {
+    match tokio::time::timeout(Duration::from_millis(timeout_ms), fabric.invoke(invocation.clone())).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let detail = format!("the host did not answer within {timeout_ms} ms");
+            Err(FabricFault::new(UnavailableReason::DeadlineExceeded, detail))
+        }
+    }
+}
+
+async fn judge(
+    shared: Arc<Shared>,
+    invocation: Invocation,
+    answer: FabricAnswer,
+) -> Result<RecoveredRecord, FabricFault> {
+    let judged = tokio::task::spawn_blocking(move || {
+        let storage = |error: &dyn std::fmt::Display| {
+            FabricFault::new(UnavailableReason::HostUnreachable, format!("this node cannot read its state: {error}"))
+        };
+        let head = shared.chain.head().map_err(|error| storage(&error))?;
+        let state = shared.chain.state_at(head.number).map_err(|error| storage(&error))?;
+        let scope = delegate_scope(&shared.spec, &head, state)
+            .ok_or_else(|| FabricFault::new(UnavailableReason::Refused, "this chain has no delegate"))?;
+        judge_answer(&scope, &invocation, answer)
+    });
+    judged.await.unwrap_or_else(|_| Err(FabricFault::new(UnavailableReason::HostUnreachable, "the node is stopping")))
+}
+
+/// Would the block after `scope.parent` accept this answer to the invocation? Uses the verifier that every follower uses.
+pub fn judge_answer(
+    scope: &DelegateScope,
+    invocation: &Invocation,
+    answer: FabricAnswer,
+) -> Result<RecoveredRecord, FabricFault> {
+    let FabricAnswer { result, output, signature } = answer;
+    let fault = |reason, detail: String| Err(FabricFault::new(reason, detail));
+    if output.len() > invocation.output_bytes_max as usize {
+        let detail = format!("{} bytes of output; {} were paid for", output.len(), invocation.output_bytes_max);
+        return fault(UnavailableReason::OverLimit, detail);
+    }
+    if result.units > invocation.units_max {
+        let detail = format!("{} compute units; {} were paid for", result.units, invocation.units_max);
+        return fault(UnavailableReason::OverLimit, detail);
+    }
+    if !matches!(ResultStatus::try_from(result.status), Ok(ResultStatus::Ok | ResultStatus::Error)) {
+        return fault(UnavailableReason::Malformed, format!("status {} is not one a host may give", result.status));
+    }
+    let record = Record { request: invocation.request, result, output, signature };
+    let recovered = RecoveredRecord::recover(record, &scope.domain);
+    match verify(scope, &recovered) {
+        Ok(Ok(())) => Ok(recovered),
+        Ok(Err(record_fault)) => fault(reason_of(&record_fault), record_fault.to_string()),
+        Err(error) => fault(UnavailableReason::HostUnreachable, format!("this node cannot read its state: {error}")),
+    }
+}
+
+fn verify(
+    scope: &DelegateScope,
+    recovered: &RecoveredRecord,
+) -> Result<Result<(), RecordFault>, cryptlet_delegate::ParentStateError> {
+    let (record, state) = (recovered.record(), &*scope.state);
+    let id = CryptletId(record.request.cryptletId);
+    let Some(cryptlet) = registry_layout::read_cryptlet(state, id)? else {
+        // It was there when the transaction was run; the run to come will be refused by the delegate.
+        let instance = RegistrationId(record.result.registrationId);
+        return Ok(Err(RecordFault::UnknownInstance(instance)));
+    };
+    let instance = registry_layout::read_instance(state, RegistrationId(record.result.registrationId))?;
+    let policy = registry_layout::read_policy(state)?;
+    let anchor = record.request.anchorBlock;
+    let canonical_anchor = match scope.parent.number == anchor {
+        true => Some(scope.parent.hash),
+        false => state.ancestor_hash(anchor)?,
+    };
+    let block = BlockFacts { number: scope.block_number(), canonical_anchor };
+    Ok(verify_record(recovered, &cryptlet, instance.as_ref(), &policy, &block, &scope.limits))
+}
+
+/// What a contract is told of a bad answer.
+fn reason_of(fault: &RecordFault) -> UnavailableReason {
+    use RecordFault as Fault;
+    match fault {
+        Fault::RequestHash { .. } => UnavailableReason::WrongRequest,
+        Fault::OutputHash { .. } | Fault::UnknownStatus(_) => UnavailableReason::Malformed,
+        Fault::OutsideWindow { .. } | Fault::InstanceExpired { .. } => UnavailableReason::Expired,
+        Fault::TooManyUnits { .. } | Fault::OutputTooLong { .. } => UnavailableReason::OverLimit,
+        _ => UnavailableReason::BadSignature,
+    }
+}

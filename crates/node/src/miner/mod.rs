@@ -1,0 +1,100 @@
+//! The task that makes blocks: it performs what [`build::Machine`](crate::build::Machine) decides.
+//!
+//! It runs on a thread of its own, because executing a block keeps a thread busy. Calls to the fabric run as tasks beside
+//! it and report back through its command queue; nothing in execution waits for them.
+
+mod clock;
+mod dispatch;
+mod seal;
+mod task;
+
+pub use clock::{Clock, SystemClock, TimeControl, TimestampTooLow};
+pub use dispatch::judge_answer;
+
+pub(crate) use task::Miner;
+
+use crate::{
+    build::{Cadence, ParkedView},
+    execute::BlockFault,
+    service::Head,
+    store::StoreError,
+};
+use alloy_primitives::B256;
+use cryptlet_attestation::RecoveredRecord;
+use cryptlet_primitives::{FabricFault, InvocationKey};
+use tokio::sync::oneshot;
+
+/// How the miner works.
+#[derive(Clone, Copy, Debug)]
+pub struct MinerConfig {
+    /// When blocks are made.
+    pub cadence: Cadence,
+    /// Waits between attempts to get an answer.
+    pub backoff: crate::build::Backoff,
+    /// Longest wait for one attempt.
+    pub attempt_timeout_ms: u64,
+    /// Calls that may be in flight at once.
+    pub in_flight_max: usize,
+    /// Transactions of one block, if blocks take more than one.
+    pub transactions_per_block_max: usize,
+    /// Bytes of encoded transactions of one block.
+    pub transaction_bytes_per_block_max: usize,
+}
+
+impl Default for MinerConfig {
+    fn default() -> Self {
+        Self {
+            cadence: Cadence::default(),
+            backoff: Default::default(),
+            attempt_timeout_ms: 30_000,
+            in_flight_max: 256,
+            transactions_per_block_max: 10_000,
+            transaction_bytes_per_block_max: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// Blocks that one command may ask for.
+pub const BLOCKS_PER_COMMAND_MAX: u64 = 100_000;
+
+/// What may be asked of the miner.
+#[derive(Debug)]
+pub(crate) enum MinerCommand {
+    /// Make this many blocks now.
+    Mine { blocks: u64, interval_seconds: Option<u64>, reply: oneshot::Sender<Result<Vec<B256>, MinerError>> },
+    /// Mining on arrival, on or off.
+    SetAutomine { on: bool, reply: oneshot::Sender<()> },
+    /// A block every so often.
+    SetInterval { interval_ms: Option<u64>, reply: oneshot::Sender<()> },
+    /// How blocks are paced now.
+    Cadence { reply: oneshot::Sender<Cadence> },
+    /// Back to this block.
+    Rewind { number: u64, reply: oneshot::Sender<Result<Head, MinerError>> },
+    /// Take a transaction out of the pool.
+    Drop { hash: B256, reply: oneshot::Sender<bool> },
+    /// What a transaction waits for.
+    Parked { hash: B256, reply: oneshot::Sender<Option<ParkedView>> },
+    /// These left the pool (replaced, evicted).
+    Gone { transactions: Vec<B256> },
+    /// An attempt to get an answer ended.
+    Answered { key: InvocationKey, outcome: Result<Box<RecoveredRecord>, FabricFault> },
+    /// Finish.
+    Stop { reply: oneshot::Sender<()> },
+}
+
+/// Why the miner could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MinerError {
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopped,
+    /// The block that was made is not valid: storage failed, or there is a bug.
+    #[error("no block could be made: {0}")]
+    Block(#[from] BlockFault),
+    /// The chain could not be rewound, or the block not stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// More than one command may ask for.
+    #[error("{0} blocks were asked for; one command makes at most {BLOCKS_PER_COMMAND_MAX}")]
+    TooManyBlocks(u64),
+}

@@ -1,0 +1,135 @@
+//! Making one block, from the pool to the disk.
+
+use super::MinerError;
+use crate::{
+    build::{
+        Anchor, Assembled, BlockPlan, Effect, Machine, SealKind, Suspension, SuspensionVerdict, Transcripts, Unfit,
+        assemble,
+    },
+    execute::{BlockAttributes, FinishedBlock, blob_base_fee, next_header},
+    service::{ChainEvent, Head, Shared},
+    types::Header,
+};
+use alloy::consensus::{Sealed, Transaction as _};
+use alloy_primitives::{Address, B256, map::HashMap};
+use cryptlet_attestation::RecoveredRecord;
+use std::sync::Arc;
+
+/// What came of trying to make a block.
+pub(super) struct SealReport {
+    /// The block, if one was made.
+    pub(super) block: Option<SealedBlock>,
+    /// Transactions that left the pool without being included.
+    pub(super) gone: Vec<B256>,
+    /// What the machine wants done for the transactions that were parked meanwhile.
+    pub(super) effects: Vec<Effect>,
+}
+
+pub(super) struct SealedBlock {
+    pub(super) number: u64,
+    pub(super) hash: B256,
+    pub(super) included: Vec<B256>,
+}
+
+/// Makes the next block if there is something to put in (or an empty one is wanted), and makes it the head.
+pub(super) fn seal(shared: &Arc<Shared>, machine: &mut Machine, kind: SealKind) -> Result<SealReport, MinerError> {
+    let parent = shared.chain.head()?;
+    let timestamp = shared.time.next_timestamp(parent.timestamp);
+    let header = next_header(&shared.spec, &parent, &BlockAttributes::next(&parent, timestamp));
+    let candidates =
+        shared.pool.best(header.base_fee_per_gas.unwrap_or_default(), blob_base_fee(&shared.spec, &header));
+    let limits = &shared.config.miner;
+    let plan = BlockPlan {
+        spec: &shared.spec,
+        parent: &parent,
+        chain: &shared.chain,
+        header,
+        transactions_max: if kind == SealKind::One { 1 } else { limits.transactions_per_block_max },
+        transaction_bytes_max: limits.transaction_bytes_per_block_max,
+        allow_empty: kind == SealKind::All,
+    };
+    let anchor = Anchor { number: parent.number, hash: parent.hash() };
+    let mut transcripts = MachineTranscripts { shared, machine, anchor, effects: Vec::new() };
+    let Assembled { block, unfit } = assemble(plan, candidates, &mut transcripts)?;
+    let effects = transcripts.effects;
+    let mut gone = drop_unfit(shared, unfit);
+    let block = match block {
+        Some(finished) => Some(publish(shared, finished, &mut gone)?),
+        None => None,
+    };
+    Ok(SealReport { block, gone, effects })
+}
+
+fn drop_unfit(shared: &Shared, unfit: Vec<Unfit>) -> Vec<B256> {
+    let mut gone = Vec::new();
+    for Unfit { transaction, reason } in unfit {
+        tracing::warn!(%transaction, reason, "the transaction can no longer be executed; it leaves the pool");
+        shared.pool.remove(transaction);
+        shared.tell(ChainEvent::Dropped { transaction, reason });
+        gone.push(transaction);
+    }
+    gone
+}
+
+/// Stores the block, moves the head, and tells everybody.
+fn publish(shared: &Shared, finished: FinishedBlock, gone: &mut Vec<B256>) -> Result<SealedBlock, MinerError> {
+    let head = finished.commit(&shared.chain)?;
+    shared.time.block_made(head.timestamp);
+    let executed = Arc::new(finished.executed);
+    let included: Vec<B256> = executed.block.body.transactions.iter().map(|tx| *tx.tx_hash()).collect();
+    let left = shared.pool.on_new_nonces(&touched_nonces(shared, &executed)?);
+    for entry in left.iter().filter(|entry| !included.contains(&entry.hash())) {
+        let (transaction, reason) = (entry.hash(), "another transaction took its nonce".to_owned());
+        shared.tell(ChainEvent::Dropped { transaction, reason });
+        gone.push(transaction);
+    }
+    tracing::info!(
+        number = head.number, hash = %head.hash(), transactions = included.len(), gas = head.gas_used, "block made"
+    );
+    shared.head_is(head_of(&head));
+    shared.tell(ChainEvent::NewBlock(executed));
+    Ok(SealedBlock { number: head.number, hash: head.hash(), included })
+}
+
+/// The nonces after the block of every account whose nonce it may have moved: senders, and signers of EIP-7702
+/// authorizations.
+fn touched_nonces(
+    shared: &Shared,
+    executed: &crate::types::ExecutedBlock,
+) -> Result<HashMap<Address, u64>, MinerError> {
+    let authorizations = executed.block.body.transactions.iter().filter_map(|tx| tx.authorization_list()).flatten();
+    let authorities = authorizations.filter_map(|authorization| authorization.recover_authority().ok());
+    let accounts: Vec<Address> = executed.senders.iter().copied().chain(authorities).collect();
+    Ok(shared.nonces_of(accounts)?)
+}
+
+pub(super) fn head_of(head: &Sealed<Header>) -> Head {
+    Head { number: head.number, hash: head.hash(), timestamp: head.timestamp }
+}
+
+struct MachineTranscripts<'a> {
+    shared: &'a Arc<Shared>,
+    machine: &'a mut Machine,
+    anchor: Anchor,
+    effects: Vec<Effect>,
+}
+
+impl Transcripts for MachineTranscripts<'_> {
+    fn transcript(&self, transaction: B256) -> Vec<RecoveredRecord> {
+        self.machine.transcript(transaction).to_vec()
+    }
+
+    fn suspended(&mut self, suspension: Suspension) -> SuspensionVerdict {
+        let Suspension { transaction, invocation } = suspension;
+        let (again, effects) = self.machine.suspend(transaction, invocation, self.anchor);
+        self.effects.extend(effects);
+        if again {
+            return SuspensionVerdict::RunAgain;
+        }
+        self.shared.pool.set_parked(transaction, true);
+        if let Some(invocation) = self.machine.parked(transaction).and_then(|view| view.waiting_for) {
+            self.shared.tell(ChainEvent::Parked { transaction, invocation: Arc::new(invocation) });
+        }
+        SuspensionVerdict::Parked
+    }
+}

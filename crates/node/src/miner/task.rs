@@ -1,0 +1,206 @@
+//! The miner's loop: wait for something, feed it to the machine, perform what the machine says.
+
+use super::{BLOCKS_PER_COMMAND_MAX, MinerCommand, MinerConfig, MinerError, dispatch::dispatch, seal};
+use crate::{
+    build::{Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind},
+    service::{ChainEvent, Head, Shared},
+};
+use alloy_primitives::{B256, map::HashMap};
+use cryptlet_primitives::InvocationKey;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, task::AbortHandle};
+
+/// The task. It owns the machine; nobody else moves the head of the chain.
+pub(crate) struct Miner {
+    shared: Arc<Shared>,
+    machine: Machine,
+    commands: mpsc::Receiver<MinerCommand>,
+    in_flight: HashMap<InvocationKey, AbortHandle>,
+}
+
+/// Longest sleep, so that a clock that was set does not keep the miner asleep.
+const SLEEP_MAX_MS: u64 = 60_000;
+
+impl Miner {
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<MinerCommand>) -> Self {
+        let MinerConfig { cadence, backoff, in_flight_max, .. } = shared.config.miner;
+        // A chain without a delegate parks nothing.
+        let unavailable_after_blocks = shared.spec.limits().map_or(1, |limits| limits.unavailable_after_blocks);
+        let domain = shared.spec.domain();
+        let config = MachineConfig { domain, unavailable_after_blocks, backoff, in_flight_max, cadence };
+        let machine = Machine::new(config, shared.clock.monotonic_ms());
+        Self { shared, machine, commands, in_flight: HashMap::default() }
+    }
+
+    /// Runs until it is told to stop, or everyone who could tell it anything is gone.
+    pub(crate) async fn run(mut self) {
+        self.feed(Input::Arrived);
+        loop {
+            let sleep = Duration::from_millis(self.sleep_ms());
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    None => break,
+                    Some(MinerCommand::Stop { reply }) => {
+                        let _ = reply.send(());
+                        break;
+                    }
+                    Some(command) => self.obey(command),
+                },
+                () = self.shared.arrivals.notified() => self.feed(Input::Arrived),
+                () = tokio::time::sleep(sleep) => self.feed(Input::Tick),
+            }
+        }
+        self.in_flight.values().for_each(AbortHandle::abort);
+        if let Err(error) = self.shared.chain.flush() {
+            tracing::error!(%error, "the last blocks may not be on disk");
+        }
+    }
+
+    fn obey(&mut self, command: MinerCommand) {
+        // A caller that went away does not need the reply.
+        match command {
+            MinerCommand::Mine { blocks, interval_seconds, reply } => {
+                let _ = reply.send(self.mine(blocks, interval_seconds));
+            }
+            MinerCommand::SetAutomine { on, reply } => {
+                let cadence = Cadence { automine: on, ..self.machine.cadence() };
+                self.feed(Input::SetCadence(cadence));
+                let _ = reply.send(());
+            }
+            MinerCommand::SetInterval { interval_ms, reply } => {
+                let interval_ms = interval_ms.filter(|interval_ms| *interval_ms > 0);
+                let cadence = Cadence { interval_ms, ..self.machine.cadence() };
+                self.feed(Input::SetCadence(cadence));
+                let _ = reply.send(());
+            }
+            MinerCommand::Cadence { reply } => {
+                let _ = reply.send(self.machine.cadence());
+            }
+            MinerCommand::Rewind { number, reply } => {
+                let _ = reply.send(self.rewind(number));
+            }
+            MinerCommand::Drop { hash, reply } => {
+                let removed = self.shared.pool.remove(hash).is_some();
+                if removed {
+                    let reason = "it was taken out on request".to_owned();
+                    self.shared.tell(ChainEvent::Dropped { transaction: hash, reason });
+                    self.feed(Input::Gone { transactions: vec![hash] });
+                }
+                let _ = reply.send(removed);
+            }
+            MinerCommand::Parked { hash, reply } => {
+                let _ = reply.send(self.machine.parked(hash));
+            }
+            MinerCommand::Gone { transactions } => self.feed(Input::Gone { transactions }),
+            MinerCommand::Answered { key, outcome } => {
+                self.in_flight.remove(&key);
+                self.feed(Input::Answered { key, outcome: outcome.map(|record| *record) });
+            }
+            MinerCommand::Stop { reply } => drop(reply.send(())),
+        }
+    }
+
+    /// Feeds the machine, and performs what it wants until it wants nothing more, or until somebody has a command for us:
+    /// nobody must wait until the pool is empty.
+    fn feed(&mut self, input: Input) {
+        let mut effects: VecDeque<Effect> = self.handle(input).into();
+        while let Some(effect) = effects.pop_front() {
+            let Effect::Seal(kind) = effect else {
+                self.perform(effect);
+                continue;
+            };
+            match self.seal(kind) {
+                Ok((_, follow_up)) => effects.extend(follow_up),
+                Err(error) => {
+                    tracing::error!(%error, "no block could be made");
+                    effects.extend(self.handle(Input::NothingToSeal));
+                }
+            }
+            if !self.commands.is_empty() {
+                effects.drain(..).collect::<Vec<_>>().into_iter().for_each(|effect| self.perform(effect));
+            }
+        }
+    }
+
+    /// Performs an effect. A block that is to be made is put off, to be made when the loop comes around.
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Dispatch { transaction, invocation, attempt } => {
+                let (key, timeout_ms) = (invocation.key(), self.shared.config.miner.attempt_timeout_ms);
+                tracing::debug!(%transaction, %key, attempt, cryptlet = %invocation.cryptlet(), "asking the fabric");
+                self.in_flight.insert(key, dispatch(self.shared.clone(), invocation, timeout_ms));
+            }
+            Effect::Cancel { key } => {
+                if let Some(task) = self.in_flight.remove(&key) {
+                    task.abort();
+                }
+            }
+            Effect::Resume { transaction } => self.shared.pool.set_parked(transaction, false),
+            Effect::Seal(_) => {
+                self.machine.put_seal_off();
+                self.shared.arrivals.notify_one();
+            }
+        }
+    }
+
+    /// Makes a block and reports it to the machine. Returns its hash, and what to do next.
+    fn seal(&mut self, kind: SealKind) -> Result<(Option<B256>, Vec<Effect>), MinerError> {
+        let report = seal::seal(&self.shared, &mut self.machine, kind)?;
+        let mut effects = report.effects;
+        if !report.gone.is_empty() {
+            effects.extend(self.handle(Input::Gone { transactions: report.gone }));
+        }
+        let hash = report.block.as_ref().map(|block| block.hash);
+        effects.extend(match report.block {
+            Some(block) => self.handle(Input::Sealed { number: block.number, included: block.included }),
+            None => self.handle(Input::NothingToSeal),
+        });
+        Ok((hash, effects))
+    }
+
+    fn mine(&mut self, blocks: u64, interval_seconds: Option<u64>) -> Result<Vec<B256>, MinerError> {
+        if blocks > BLOCKS_PER_COMMAND_MAX {
+            return Err(MinerError::TooManyBlocks(blocks));
+        }
+        let mut hashes = Vec::new();
+        for made in 0..blocks {
+            if let Some(interval) = interval_seconds.filter(|_| made > 0) {
+                let head = self.shared.chain.head()?.timestamp;
+                // An interval of zero seconds still moves time by one.
+                let _ = self.shared.time.set_next(head.saturating_add(interval.max(1)), head);
+            }
+            let (hash, effects) = self.seal(SealKind::All)?;
+            hashes.extend(hash);
+            effects.into_iter().for_each(|effect| self.perform(effect));
+        }
+        self.shared.arrivals.notify_one();
+        Ok(hashes)
+    }
+
+    fn rewind(&mut self, number: u64) -> Result<Head, MinerError> {
+        let head = seal::head_of(&self.shared.chain.rewind_to(number)?);
+        // Anchors may point to blocks that are gone: everything that was learnt is learnt again.
+        let transactions = self.machine.forget_all();
+        transactions.iter().for_each(|transaction| self.shared.pool.set_parked(*transaction, false));
+        self.in_flight.drain().for_each(|(_, task)| task.abort());
+        let nonces = self.shared.nonces_of(self.shared.pool.senders())?;
+        for entry in self.shared.pool.on_new_nonces(&nonces) {
+            let reason = "its nonce is taken on the chain that was rewound to".to_owned();
+            self.shared.tell(ChainEvent::Dropped { transaction: entry.hash(), reason });
+        }
+        self.shared.head_is(head);
+        self.shared.tell(ChainEvent::Rewound(head));
+        self.shared.arrivals.notify_one();
+        Ok(head)
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<Effect> {
+        let now_ms = self.shared.clock.monotonic_ms();
+        self.machine.handle(input, Moment { now_ms, jitter_per_mille: self.shared.jitter.next_per_mille() })
+    }
+
+    fn sleep_ms(&self) -> u64 {
+        let now_ms = self.shared.clock.monotonic_ms();
+        self.machine.wake_at_ms().map_or(SLEEP_MAX_MS, |at| at.saturating_sub(now_ms).min(SLEEP_MAX_MS))
+    }
+}

@@ -1,0 +1,216 @@
+//! Starting and stopping a node.
+
+use super::{
+    handle::{ChainEvent, Head, NodeHandle},
+    jitter::{Jitter, RandomJitter},
+    simulate::SimulationLimits,
+};
+use crate::{
+    chain_spec::ChainSpec,
+    execute::{BlockAttributes, blob_base_fee, next_header},
+    fabric::Fabric,
+    miner::{Clock, Miner, MinerCommand, MinerConfig, SystemClock, TimeControl},
+    pool::{AccountFacts, Pool, PoolError, PoolLimits, PoolRules, PooledEntry, decode_transaction},
+    store::{ChainStore, StoreError},
+};
+use alloy::consensus::Sealed;
+use alloy::eips::eip7825::MAX_TX_GAS_LIMIT_OSAKA;
+use alloy_hardforks::EthereumHardforks;
+use alloy_primitives::{Address, B256, map::HashMap};
+use parking_lot::Mutex;
+use revm::DatabaseRef;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+
+/// How a node works. Nothing here changes what a block means.
+#[derive(Clone, Debug, Default)]
+pub struct NodeConfig {
+    /// When and how blocks are made.
+    pub miner: MinerConfig,
+    /// Bounds of the pool.
+    pub pool: PoolLimits,
+    /// Bounds and policies of `eth_call` and `eth_estimateGas`.
+    pub simulation: SimulationLimits,
+}
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The store holds another chain, or cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system gave no thread.
+    #[error("the miner's thread could not be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Starts nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Node;
+
+/// Commands that wait for the miner; more make whoever sends them wait.
+const COMMANDS_MAX: usize = 4_096;
+
+/// Events that a slow subscriber may be behind.
+const EVENTS_MAX: usize = 4_096;
+
+impl Node {
+    /// Starts a node on this chain. The store gets the chain's genesis if it is empty. Needs a tokio runtime.
+    pub fn start(
+        config: NodeConfig,
+        spec: Arc<ChainSpec>,
+        chain: ChainStore,
+        fabric: Arc<dyn Fabric>,
+    ) -> Result<NodeHandle, NodeError> {
+        Self::start_with(config, spec, chain, fabric, Arc::new(SystemClock::default()), Box::new(RandomJitter::new()))
+    }
+
+    /// The same with another clock and another source of jitter.
+    pub fn start_with(
+        config: NodeConfig,
+        spec: Arc<ChainSpec>,
+        chain: ChainStore,
+        fabric: Arc<dyn Fabric>,
+        clock: Arc<dyn Clock>,
+        jitter: Box<dyn Jitter>,
+    ) -> Result<NodeHandle, NodeError> {
+        let head = chain.initialize(spec.genesis(), &spec.genesis_block())?;
+        let head = Head { number: head.number, hash: head.hash(), timestamp: head.timestamp };
+        let (miner, commands) = mpsc::channel(COMMANDS_MAX);
+        let shared = Arc::new(Shared {
+            pool: Pool::new(config.pool),
+            simulations: Arc::new(Semaphore::new(config.simulation.simulations_max)),
+            config,
+            spec,
+            chain,
+            fabric,
+            time: TimeControl::new(clock.clone()),
+            clock,
+            jitter,
+            head: watch::Sender::new(head),
+            events: broadcast::Sender::new(EVENTS_MAX),
+            miner,
+            arrivals: Notify::new(),
+            arrived: AtomicU64::new(0),
+            thread: Mutex::new(None),
+        });
+        let task = Miner::new(shared.clone(), commands);
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new().name("miner".to_owned());
+        // Execution keeps a thread busy; the runtime's threads are for those who wait.
+        let thread = thread.spawn(move || runtime.block_on(task.run())).map_err(NodeError::Thread)?;
+        *shared.thread.lock() = Some(thread);
+        Ok(NodeHandle { shared })
+    }
+}
+
+/// What the parts of a node share.
+pub(crate) struct Shared {
+    pub(crate) config: NodeConfig,
+    pub(crate) spec: Arc<ChainSpec>,
+    pub(crate) chain: ChainStore,
+    pub(crate) pool: Pool,
+    pub(crate) fabric: Arc<dyn Fabric>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) jitter: Box<dyn Jitter>,
+    pub(crate) time: TimeControl,
+    pub(crate) head: watch::Sender<Head>,
+    pub(crate) events: broadcast::Sender<ChainEvent>,
+    pub(crate) miner: mpsc::Sender<MinerCommand>,
+    /// Rung when the pool has got something new.
+    pub(crate) arrivals: Notify,
+    pub(crate) simulations: Arc<Semaphore>,
+    arrived: AtomicU64,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Shared {
+    /// Takes a transaction into the pool. Reads state: not for threads that must not wait.
+    pub(crate) fn admit(&self, raw: &[u8]) -> Result<B256, PoolError> {
+        let storage = |error: StoreError| PoolError::Storage(error.to_string());
+        let longest = self.config.pool.transaction_bytes_max.max(self.config.pool.blob_transaction_bytes_max);
+        if raw.len() > longest {
+            return Err(PoolError::Oversized { bytes: raw.len(), bytes_max: longest });
+        }
+        let entry = PooledEntry::recover(decode_transaction(raw)?, self.arrived.fetch_add(1, Ordering::Relaxed))?;
+        let head = self.chain.head().map_err(storage)?;
+        let account = self.account_facts(entry.sender()).map_err(storage)?;
+        let added = self.pool.add(entry, &account, &self.pool_rules(&head))?;
+        let (hash, sender) = (added.entry.hash(), added.entry.sender());
+        if self.chain.head().map_err(storage)?.hash() != head.hash() {
+            // A block was made meanwhile, and the pool was told of its nonces before it had this transaction.
+            let nonces = self.nonces_of(vec![sender]).map_err(storage)?;
+            self.pool.on_new_nonces(&nonces);
+        }
+        self.tell(ChainEvent::NewPending(added.entry));
+        let left: Vec<_> = added.replaced.into_iter().chain(added.evicted).map(|entry| entry.hash()).collect();
+        if !left.is_empty() {
+            for transaction in &left {
+                let reason = format!("replaced or displaced by {hash}");
+                self.tell(ChainEvent::Dropped { transaction: *transaction, reason });
+            }
+            // `admit` runs on a thread that may wait; if the miner is gone, so is what it knew of them.
+            let _ = self.miner.blocking_send(MinerCommand::Gone { transactions: left });
+        }
+        self.arrivals.notify_one();
+        Ok(hash)
+    }
+
+    /// What the next block will demand of a transaction.
+    pub(crate) fn pool_rules(&self, head: &Sealed<crate::types::Header>) -> PoolRules {
+        let timestamp = self.time.next_timestamp(head.timestamp);
+        let next = next_header(&self.spec, head, &BlockAttributes::next(head, timestamp));
+        PoolRules {
+            chain_id: self.spec.chain_id(),
+            spec: self.spec.spec_id(next.timestamp, next.number),
+            block_gas_limit: next.gas_limit,
+            transaction_gas_cap: self.spec.is_osaka_active_at_timestamp(timestamp).then_some(MAX_TX_GAS_LIMIT_OSAKA),
+            base_fee: next.base_fee_per_gas.unwrap_or_default(),
+            blob_base_fee: blob_base_fee(&self.spec, &next),
+            blob_params: self.spec.blob_params_at(timestamp),
+        }
+    }
+
+    /// The nonces of these accounts at the head.
+    pub(crate) fn nonces_of(&self, accounts: Vec<Address>) -> Result<HashMap<Address, u64>, StoreError> {
+        let state = self.chain.latest_state()?;
+        let nonce = |address| Ok((address, state.account(address)?.map_or(0, |account| account.nonce)));
+        accounts.into_iter().map(nonce).collect()
+    }
+
+    fn account_facts(&self, address: Address) -> Result<AccountFacts, StoreError> {
+        let state = self.chain.latest_state()?;
+        let Some(info) = state.basic_ref(address)? else { return Ok(AccountFacts::default()) };
+        let code = state.code_by_hash_ref(info.code_hash)?;
+        // EIP-3607 as changed by EIP-7702: a delegation does not make a sender a contract.
+        let has_code = !code.is_empty() && !code.is_eip7702();
+        Ok(AccountFacts { nonce: info.nonce, balance: info.balance, has_code })
+    }
+
+    pub(crate) fn tell(&self, event: ChainEvent) {
+        // An error means that nobody listens.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn head_is(&self, head: Head) {
+        self.head.send_replace(head);
+    }
+
+    pub(crate) async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.miner.send(MinerCommand::Stop { reply }).await.is_ok() {
+            let _ = stopped.await;
+        }
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // The thread flushes the store and ends; joining it must not hold a thread of the runtime.
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the miner's thread ended with a panic");
+            }
+        }
+    }
+}

@@ -27,8 +27,8 @@ pub fn to_f64_signed(wad: I256) -> f64 {
 /// A double as a number with 18 decimals, exact but for the rounding of the last one. Fails if it is negative, not a number, or
 /// 2^190 or more.
 pub fn from_f64(value: f64) -> Result<U256> {
-    ensure!(value >= 0.0, "{value} is not a number of at least zero");
-    ensure!(value < MAX, "{value} is too large for 18 decimals in 256 bits");
+    ensure!(value >= 0.0, "a negative or undefined number where only zero and more has a place");
+    ensure!(value < MAX, "a number too large for 18 decimals in 256 bits");
     let bits = value.to_bits();
     // value = mantissa * 2^exponent; below 2^-1022 it is zero with 18 decimals anyway.
     let exponent = ((bits >> 52) & 0x7ff) as i32 - 1075;

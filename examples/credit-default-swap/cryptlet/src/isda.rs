@@ -80,7 +80,7 @@ impl Swap {
             low = high;
             high = (high.0 * 2.0, upfront(high.0 * 2.0));
         }
-        ensure!(low.1 < 0.0 && high.1 >= 0.0, "no hazard rate explains a spread of {spread} per year");
+        ensure!(low.1 < 0.0 && high.1 >= 0.0, "no hazard rate explains so large a spread");
         for _ in 0..STEPS_MAX {
             let middle = (low.0 * high.1 - high.0 * low.1) / (high.1 - low.1);
             let value = upfront(middle);

@@ -1,0 +1,52 @@
+# The compilers of scripts/build-guests.sh, which sources this. Each function makes one available and says yes, or sets $missing to
+# what is in the way and says no. All come from package registries and are checked against digests.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+missing=
+
+# Debian's rustc-web with its sources: `rustup target add wasm32-unknown-unknown` needs a network that builders do not always have, and
+# is another compiler, so other bytes. Unpacked, not installed. Sets RUSTC_WEB and RUST_WEB_ROOT.
+rust_web_packages() {
+  cat <<'END'
+729ec3e943d320515c2bbdc96acfffd7ce34861e62bd5c42726bf586d644dfe2 libllvm22 1:22.1.8-1~deb12u1
+3755f30434ae29574c91b0beb86632bee401607b0ac35c3e52810f9a53fae0d1 libstd-rust-web-1.96 1.96.0+dfsg1-1~deb12u2
+e38dbeaaad673fc63fb47c5140cf34da271ac71c3ecafc828b762c2fb01fe77a libstd-rust-web-dev 1.96.0+dfsg1-1~deb12u2
+9de8597c464d0a9283672973ed7e50092b49a92b95861429043fe8b57468a208 rust-web-src 1.96.0+dfsg1-1~deb12u2
+8fefe1d6377fe4082f5a9d2a47e095e2d20319eaab9754bd2f0275155c9adf90 rustc-web 1.96.0+dfsg1-1~deb12u2
+END
+}
+
+toolchain_rust() {
+  RUST_WEB_ROOT=$cache/rust-web-1.96.0
+  RUSTC_WEB=$RUST_WEB_ROOT/rustc
+  [ -x "$RUSTC_WEB" ] && return
+  if [ "$(uname -m)" != x86_64 ]; then missing="the pinned rustc-web is for x86_64"; return 1; fi
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then missing="apt-get, which fetches rustc-web"; return 1; fi
+  local new=$RUST_WEB_ROOT.new digest package version
+  rm -rf "$new"
+  mkdir -p "$new/debs"
+  say "fetching rustc-web 1.96.0 (130 MB, once)"
+  while read -r digest package version; do
+    if ! fetch_deb "$new/debs" "$package=$version" || ! echo "$digest $(echo "$new/debs/$package"_*.deb)" | sha256sum --quiet --check >&2; then
+      missing="Debian package $package $version"
+      rm -rf "$new"
+      return 1
+    fi
+    dpkg-deb -x "$new/debs/$package"_*.deb "$new"
+  done < <(rust_web_packages)
+  rm -r "$new/debs"
+  cat >"$new/rustc" <<END
+#!/bin/sh
+LD_LIBRARY_PATH=$RUST_WEB_ROOT/usr/lib/x86_64-linux-gnu exec $RUST_WEB_ROOT/usr/bin/rustc "\$@"
+END
+  chmod +x "$new/rustc"
+  rm -rf "$RUST_WEB_ROOT"
+  mv "$new" "$RUST_WEB_ROOT"
+}
+
+# Downloads one package; refreshes the lists first if they are stale and we may.
+fetch_deb() {
+  (cd "$1" && apt-get download -qq "$2" >/dev/null 2>&1) && return
+  if [ "$EUID" = 0 ]; then apt-get update -qq >/dev/null 2>&1 || true; fi
+  (cd "$1" && apt-get download -qq "$2" >/dev/null 2>&1)
+}

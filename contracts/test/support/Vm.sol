@@ -26,6 +26,7 @@ interface Vm {
     // what must happen
     function expectRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
+    function expectPartialRevert(bytes4 selector) external;
     function expectEmit(address emitter) external;
     function expectCall(address callee, bytes calldata data) external;
 

@@ -290,9 +290,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     }
 
     function _emitRegistered(CryptletId cryptletId, Cryptlet storage entry) private {
-        emit CryptletRegistered(
-            cryptletId, entry.publisher, entry.kind, entry.name, entry.codeDigest, entry.manifestDigest
-        );
+        emit CryptletRegistered(cryptletId, entry.publisher, entry.kind, entry.name, entry.codeDigest, entry.manifestDigest);
     }
 
     function _registerInstance(CryptletId cryptletId, Cryptlet storage entry, CreatedInstance calldata created)
@@ -329,7 +327,9 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         Cryptlet storage entry,
         CreatedInstance calldata created
     ) private view {
-        if (instances[registrationId].status != InstanceStatus.None) revert InstanceExists(registrationId);
+        if (instances[registrationId].status != InstanceStatus.None) {
+            revert InstanceExists(registrationId);
+        }
         if (created.codeDigest != entry.codeDigest) revert WrongCodeDigest(created.codeDigest, entry.codeDigest);
         if (created.manifestDigest != entry.manifestDigest) {
             revert WrongManifestDigest(created.manifestDigest, entry.manifestDigest);
@@ -378,12 +378,9 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         item.endorser = claims.endorser;
     }
 
-    function _endInstance(
-        RegistrationId registrationId,
-        Instance storage item,
-        Cryptlet storage entry,
-        InstanceStatus status
-    ) private {
+    function _endInstance(RegistrationId registrationId, Instance storage item, Cryptlet storage entry, InstanceStatus status)
+        private
+    {
         if (item.status != InstanceStatus.Active) revert InstanceNotActive(registrationId);
         item.status = status;
         if (item.keyEpoch == entry.keyEpoch) --entry.activeInstances;
@@ -391,8 +388,8 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
 
     function _isInForce(Instance storage item) private view returns (bool) {
         Cryptlet storage entry = cryptlets[item.cryptletId];
-        return item.status == InstanceStatus.Active && entry.status == CryptletStatus.Active
-            && item.keyEpoch == entry.keyEpoch && item.codeDigest == entry.codeDigest;
+        return item.status == InstanceStatus.Active && entry.status == CryptletStatus.Active && item.keyEpoch == entry.keyEpoch
+            && item.codeDigest == entry.codeDigest;
     }
 
     function _registrationOf(RegistrationId registrationId, Instance storage item)

@@ -88,8 +88,7 @@ contract AttestationVerifierTest is FabricTest {
         key = 1 + key % (2 ** 255);
         vm.assume(vm.addr(key) != vm.addr(INSTANCE_KEY));
         Envelope memory envelope = _envelope();
-        envelope.signature =
-            sign(key, FabricTypedData.liveSeparator(domain()), FabricTypedData.hash(envelope.result));
+        envelope.signature = sign(key, FabricTypedData.liveSeparator(domain()), FabricTypedData.hash(envelope.result));
         _expect(envelope, EnvelopeFault.WrongSigner);
     }
 
@@ -156,9 +155,7 @@ contract AttestationVerifierTest is FabricTest {
 
         AttestationVerifier verifier = new AttestationVerifier();
         TrustedInstanceDirectory directory = new TrustedInstanceDirectory(ADMIN);
-        vm.assertTrue(
-            verifier.checkForeign(envelope, home, directory) == EnvelopeFault.InactiveInstance, "before it is stated"
-        );
+        vm.assertTrue(verifier.checkForeign(envelope, home, directory) == EnvelopeFault.InactiveInstance, "before it is stated");
         vm.prank(ADMIN);
         directory.setInstanceState(registration, state);
         vm.assertTrue(verifier.checkForeign(envelope, home, directory) == EnvelopeFault.None, "after");
@@ -209,8 +206,7 @@ contract AttestationVerifierTest is FabricTest {
     }
 
     function _signed(Envelope memory envelope) private view returns (Envelope memory) {
-        envelope.signature =
-            sign(INSTANCE_KEY, FabricTypedData.liveSeparator(domain()), FabricTypedData.hash(envelope.result));
+        envelope.signature = sign(INSTANCE_KEY, FabricTypedData.liveSeparator(domain()), FabricTypedData.hash(envelope.result));
         return envelope;
     }
 

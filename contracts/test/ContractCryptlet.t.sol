@@ -153,9 +153,7 @@ contract ContractCryptletTest is FabricTest {
         REGISTRY.suspendCryptlet(id);
         vm.expectRevert(
             abi.encodeWithSelector(
-                ICryptoDelegate.CryptletError.selector,
-                RefusalCodes.INACTIVE_CRYPTLET,
-                abi.encode(id, CryptletStatus.Suspended)
+                ICryptoDelegate.CryptletError.selector, RefusalCodes.INACTIVE_CRYPTLET, abi.encode(id, CryptletStatus.Suspended)
             )
         );
         counter.add(1);
@@ -165,9 +163,7 @@ contract ContractCryptletTest is FabricTest {
         CryptletId id = counter.cryptlet();
         vm.expectRevert(
             abi.encodeWithSelector(
-                ICryptoDelegate.CryptletError.selector,
-                RefusalCodes.NOT_BOUND_CONTRACT,
-                abi.encode(address(counter))
+                ICryptoDelegate.CryptletError.selector, RefusalCodes.NOT_BOUND_CONTRACT, abi.encode(address(counter))
             )
         );
         vm.prank(STRANGER);

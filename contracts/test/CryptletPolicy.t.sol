@@ -70,18 +70,14 @@ contract CryptletPolicyTest is FabricTest {
     function test_requireAccepted_refusesWeakIsolation() public {
         vm.prank(ADMIN);
         POLICY.setMinimumIsolation(Isolation.Enclave);
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptletPolicy.IsolationTooWeak.selector, Isolation.Process, Isolation.Enclave)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.IsolationTooWeak.selector, Isolation.Process, Isolation.Enclave));
         POLICY.requireAccepted(_claims());
     }
 
     function test_requireAccepted_refusesUnlistedMeasurementsWhereRestricted() public {
         vm.startPrank(ADMIN);
         POLICY.setMeasurementRestricted(Providers.SOFTWARE, true);
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptletPolicy.MeasurementNotAccepted.selector, Providers.SOFTWARE, MEASUREMENT)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.MeasurementNotAccepted.selector, Providers.SOFTWARE, MEASUREMENT));
         POLICY.requireAccepted(_claims());
         POLICY.setMeasurementListed(Providers.SOFTWARE, MEASUREMENT, true);
         POLICY.requireAccepted(_claims());

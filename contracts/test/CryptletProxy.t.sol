@@ -49,9 +49,7 @@ contract CryptletProxyTest is FabricTest {
 
     function test_constructor_refusesWhatIsNotThere() public {
         CryptletId unknown = CryptletId.wrap(keccak256("unknown"));
-        vm.expectRevert(
-            abi.encodeWithSelector(CryptletProxy.CryptletNotAvailable.selector, unknown, CryptletStatus.None)
-        );
+        vm.expectRevert(abi.encodeWithSelector(CryptletProxy.CryptletNotAvailable.selector, unknown, CryptletStatus.None));
         new DoublerClient(unknown, address(0), address(0));
     }
 
@@ -68,9 +66,7 @@ contract CryptletProxyTest is FabricTest {
     function test_invoke_passesTheCryptletsFailureOn() public {
         DoublerClient client = new DoublerClient(doubler, address(0), address(0));
         bytes memory failure = abi.encodeWithSelector(Doubler.TooLarge.selector, 101);
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptoDelegate.CryptletError.selector, RefusalCodes.CRYPTLET_FAILED, failure)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptoDelegate.CryptletError.selector, RefusalCodes.CRYPTLET_FAILED, failure));
         client.double(101);
     }
 

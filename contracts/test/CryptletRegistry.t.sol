@@ -23,9 +23,7 @@ contract CryptletRegistryTest is FabricTest {
 
     function test_initialize_refusesAnotherChainsGenesis() public {
         _forgetGenesis();
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptletRegistry.WrongGenesisHash.selector, keccak256("other"), GENESIS_HASH)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.WrongGenesisHash.selector, keccak256("other"), GENESIS_HASH));
         vm.prank(ADMIN);
         REGISTRY.initialize(keccak256("other"));
     }
@@ -212,9 +210,7 @@ contract CryptletRegistryTest is FabricTest {
 
     function test_resumeCryptlet_refusesWhatIsNotSuspended() public {
         CryptletId id = registerUtility("tools");
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptletRegistry.CryptletNotSuspended.selector, id, CryptletStatus.Active)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.CryptletNotSuspended.selector, id, CryptletStatus.Active));
         vm.prank(PUBLISHER);
         REGISTRY.resumeCryptlet(id);
     }
@@ -234,16 +230,13 @@ contract CryptletRegistryTest is FabricTest {
         vm.prank(PUBLISHER);
         REGISTRY.revokeCryptlet(id, "wrong prices");
 
-        bytes memory notActive =
-            abi.encodeWithSelector(ICryptletRegistry.CryptletNotActive.selector, id, CryptletStatus.Revoked);
+        bytes memory notActive = abi.encodeWithSelector(ICryptletRegistry.CryptletNotActive.selector, id, CryptletStatus.Revoked);
         vm.expectRevert(notActive);
         registerInstance(created);
         vm.expectRevert(notActive);
         vm.prank(PUBLISHER);
         REGISTRY.revokeCryptlet(id, "again");
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptletRegistry.CryptletNotSuspended.selector, id, CryptletStatus.Revoked)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.CryptletNotSuspended.selector, id, CryptletStatus.Revoked));
         vm.prank(ADMIN);
         REGISTRY.resumeCryptlet(id);
         vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.CryptletExists.selector, id));

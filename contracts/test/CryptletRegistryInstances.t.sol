@@ -121,24 +121,20 @@ contract CryptletRegistryInstancesTest is FabricTest {
     function test_registerInstance_refusesWrongDigests() public {
         CreatedInstance memory created = instanceOf(tools, keccak256("other code"), INSTANCE_KEY, 1);
         _expectRefusal(
-            created,
-            abi.encodeWithSelector(ICryptletRegistry.WrongCodeDigest.selector, keccak256("other code"), CODE_DIGEST)
+            created, abi.encodeWithSelector(ICryptletRegistry.WrongCodeDigest.selector, keccak256("other code"), CODE_DIGEST)
         );
         created = instanceOf(tools, INSTANCE_KEY, 1);
         created.manifestDigest = keccak256("other manifest");
         _expectRefusal(
             signed(created, INSTANCE_KEY),
-            abi.encodeWithSelector(
-                ICryptletRegistry.WrongManifestDigest.selector, keccak256("other manifest"), MANIFEST_DIGEST
-            )
+            abi.encodeWithSelector(ICryptletRegistry.WrongManifestDigest.selector, keccak256("other manifest"), MANIFEST_DIGEST)
         );
     }
 
     function test_registerInstance_refusesUnknownCryptlets() public {
         CryptletId unknown = CryptletId.wrap(keccak256("unknown"));
         _expectRefusal(
-            instanceOf(unknown, INSTANCE_KEY, 1),
-            abi.encodeWithSelector(ICryptletRegistry.UnknownCryptlet.selector, unknown)
+            instanceOf(unknown, INSTANCE_KEY, 1), abi.encodeWithSelector(ICryptletRegistry.UnknownCryptlet.selector, unknown)
         );
     }
 
@@ -151,9 +147,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
     function test_registerInstance_refusesExpiredKeys() public {
         CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
         created.notAfterBlock = 9;
-        _expectRefusal(
-            signed(created, INSTANCE_KEY), abi.encodeWithSelector(ICryptletRegistry.KeysExpired.selector, 9, 10)
-        );
+        _expectRefusal(signed(created, INSTANCE_KEY), abi.encodeWithSelector(ICryptletRegistry.KeysExpired.selector, 9, 10));
     }
 
     // --- what must hold of the anchor ---
@@ -161,9 +155,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
     function test_registerInstance_refusesAnchorsThatAreNotAncestors() public {
         CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
         created.anchorBlock = 10;
-        _expectRefusal(
-            signed(created, INSTANCE_KEY), abi.encodeWithSelector(ICryptletRegistry.AnchorInFuture.selector, 10, 10)
-        );
+        _expectRefusal(signed(created, INSTANCE_KEY), abi.encodeWithSelector(ICryptletRegistry.AnchorInFuture.selector, 10, 10));
         created.anchorBlock = 8;
         _expectRefusal(
             signed(created, INSTANCE_KEY),
@@ -187,9 +179,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         RegistrationId id = registrationIdOf(created);
         bytes32 other = keccak256("other keys");
         created.evidence = abi.encode(evidenceOf(other));
-        _expectRefusal(
-            created, abi.encodeWithSelector(ICryptletRegistry.EvidenceBindsOtherKeys.selector, other, id)
-        );
+        _expectRefusal(created, abi.encodeWithSelector(ICryptletRegistry.EvidenceBindsOtherKeys.selector, other, id));
     }
 
     function test_registerInstance_refusesEvidenceThatItsHostDidNotSign() public {
@@ -200,9 +190,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         _expectRefusal(
             created,
             abi.encodeWithSelector(
-                ICryptoDelegate.CryptletError.selector,
-                RefusalCodes.EVIDENCE_REJECTED,
-                abi.encode("not signed by its host")
+                ICryptoDelegate.CryptletError.selector, RefusalCodes.EVIDENCE_REJECTED, abi.encode("not signed by its host")
             )
         );
     }
@@ -213,8 +201,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         evidence.expires = uint64(block.timestamp - 1);
         created.evidence = abi.encode(stated(evidence));
         _expectRefusal(
-            created,
-            abi.encodeWithSelector(ICryptletRegistry.EvidenceExpired.selector, block.timestamp - 1, block.timestamp)
+            created, abi.encodeWithSelector(ICryptletRegistry.EvidenceExpired.selector, block.timestamp - 1, block.timestamp)
         );
     }
 
@@ -224,10 +211,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         evidence.isolation = uint8(Isolation.None);
         created.evidence = abi.encode(stated(evidence));
         _expectRefusal(
-            created,
-            abi.encodeWithSelector(
-                ICryptletRegistry.IsolationBelowCryptlet.selector, Isolation.None, Isolation.Process
-            )
+            created, abi.encodeWithSelector(ICryptletRegistry.IsolationBelowCryptlet.selector, Isolation.None, Isolation.Process)
         );
     }
 
@@ -245,9 +229,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
     function test_registerInstance_refusesMoreThanTheMaximum() public {
         registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
         registerInstance(instanceOf(tools, 0x22, 1));
-        _expectRefusal(
-            instanceOf(tools, 0x33, 1), abi.encodeWithSelector(ICryptletRegistry.TooManyInstances.selector, tools, 2)
-        );
+        _expectRefusal(instanceOf(tools, 0x33, 1), abi.encodeWithSelector(ICryptletRegistry.TooManyInstances.selector, tools, 2));
     }
 
     function test_registerInstance_withAHigherEpochRetiresTheLowerOnes() public {
@@ -260,9 +242,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         Cryptlet memory entry = REGISTRY.cryptlet(tools);
         vm.assertEq(entry.keyEpoch, 5, "epoch");
         vm.assertEq(entry.activeInstances, 1, "instances");
-        _expectRefusal(
-            instanceOf(tools, 0x44, 4), abi.encodeWithSelector(ICryptletRegistry.StaleKeyEpoch.selector, 4, 5)
-        );
+        _expectRefusal(instanceOf(tools, 0x44, 4), abi.encodeWithSelector(ICryptletRegistry.StaleKeyEpoch.selector, 4, 5));
     }
 
     function test_registerInstance_refusesASignerThatIsInUse() public {
@@ -314,9 +294,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         RegistrationId id = registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
         vm.roll(NOT_AFTER_BLOCK);
         vm.assertTrue(REGISTRY.isInstanceActive(id), "counts in its last block");
-        vm.expectRevert(
-            abi.encodeWithSelector(ICryptletRegistry.InstanceNotExpired.selector, id, NOT_AFTER_BLOCK)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.InstanceNotExpired.selector, id, NOT_AFTER_BLOCK));
         REGISTRY.retireInstance(id);
 
         vm.roll(NOT_AFTER_BLOCK + 1);

@@ -2,13 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {CreatedInstance} from "../types/Creation.sol";
-import {
-    EnvelopeRequest,
-    EnvelopeResult,
-    FabricDomain,
-    InstanceKeys,
-    InstanceRegistration
-} from "../types/Signed.sol";
+import {EnvelopeRequest, EnvelopeResult, FabricDomain, InstanceKeys, InstanceRegistration} from "../types/Signed.sol";
 import {CRYPTO_DELEGATE} from "./SystemContracts.sol";
 
 /// @title The EIP-712 structures of the fabric

@@ -32,8 +32,7 @@ contract FabricTypedDataTest {
             vm.assertEq(structHash, _word(path, "structHash"), "struct hash");
 
             bytes32 nameHash = keccak256(bytes(vm.parseJsonString(json, _in(path, "domainName"))));
-            FabricDomain memory domain =
-                FabricDomain(_number(path, "domain.chainId"), _word(path, "domain.genesisHash"));
+            FabricDomain memory domain = FabricDomain(_number(path, "domain.chainId"), _word(path, "domain.genesisHash"));
             bytes32 separator = FabricTypedData.separator(nameHash, domain);
             vm.assertEq(separator, _word(path, "domainSeparator"), "domain separator");
             bytes32 digest = FabricTypedData.digest(separator, structHash);
@@ -46,9 +45,7 @@ contract FabricTypedDataTest {
 
     function test_liveSeparator_isTheDomainNamedCryptletFabric() public pure {
         FabricDomain memory domain = FabricDomain(31337, keccak256("genesis"));
-        vm.assertEq(
-            FabricTypedData.liveSeparator(domain), FabricTypedData.separator(keccak256("CryptletFabric"), domain), "live"
-        );
+        vm.assertEq(FabricTypedData.liveSeparator(domain), FabricTypedData.separator(keccak256("CryptletFabric"), domain), "live");
     }
 
     function test_identifiers_areTheOnesThatEthersComputes() public view {

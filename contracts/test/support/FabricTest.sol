@@ -5,12 +5,7 @@ import {AttestationVerifier} from "../../src/AttestationVerifier.sol";
 import {CryptletPolicy} from "../../src/CryptletPolicy.sol";
 import {CryptletRegistry} from "../../src/CryptletRegistry.sol";
 import {FabricTypedData} from "../../src/libraries/FabricTypedData.sol";
-import {
-    ATTESTATION_VERIFIER,
-    CRYPTLET_POLICY,
-    CRYPTLET_REGISTRY,
-    CRYPTO_DELEGATE
-} from "../../src/libraries/SystemContracts.sol";
+import {ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE} from "../../src/libraries/SystemContracts.sol";
 import {Cryptlet, UtilityRegistration} from "../../src/types/Cryptlet.sol";
 import {CreateConfig, CreatedInstance} from "../../src/types/Creation.sol";
 import {CryptletId, RegistrationId, contractCryptletId} from "../../src/types/Ids.sol";

@@ -21,6 +21,8 @@ interface Vm {
     function stopPrank() external;
     function addr(uint256 privateKey) external pure returns (address);
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function startBroadcast() external;
+    function stopBroadcast() external;
     function assume(bool condition) external pure;
 
     // what must happen

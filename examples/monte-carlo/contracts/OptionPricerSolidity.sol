@@ -26,15 +26,11 @@ contract OptionPricerSolidity is MonteCarlo {
     uint256 private constant YEARS_MAX = 100e18;
 
     /// @inheritdoc MonteCarlo
-    function price(
-        uint256 spot,
-        uint256 strike,
-        uint256 rate,
-        uint256 volatility,
-        uint256 yearsWad,
-        uint32 paths,
-        uint64 seed
-    ) external pure returns (uint256 callPrice, uint256 standardError) {
+    function price(uint256 spot, uint256 strike, uint256 rate, uint256 volatility, uint256 yearsWad, uint32 paths, uint64 seed)
+        external
+        pure
+        returns (uint256 callPrice, uint256 standardError)
+    {
         _requireSane(spot, strike, rate, volatility, yearsWad, paths);
         Walk memory walk = _walk(spot, strike, rate, volatility, yearsWad);
         (int256 sum, int256 sumOfSquares) = _simulate(walk, paths, seed);
@@ -47,11 +43,7 @@ contract OptionPricerSolidity is MonteCarlo {
         standardError = uint256(FixedPoint.sqrt(variance / int256(uint256(paths) - 1)) * discount / WAD);
     }
 
-    function _simulate(Walk memory walk, uint32 paths, uint64 seed)
-        private
-        pure
-        returns (int256 sum, int256 sumOfSquares)
-    {
+    function _simulate(Walk memory walk, uint32 paths, uint64 seed) private pure returns (int256 sum, int256 sumOfSquares) {
         unchecked {
             for (uint256 index = 1; index <= paths; ++index) {
                 int256 normal = FixedPoint.inverseNormal(_uniform(seed, index));
@@ -90,14 +82,10 @@ contract OptionPricerSolidity is MonteCarlo {
         if (reach > EXPONENT_MAX) revert BadArgument("volatility, rate or term is too large to simulate in fixed point");
     }
 
-    function _requireSane(
-        uint256 spot,
-        uint256 strike,
-        uint256 rate,
-        uint256 volatility,
-        uint256 yearsWad,
-        uint32 paths
-    ) private pure {
+    function _requireSane(uint256 spot, uint256 strike, uint256 rate, uint256 volatility, uint256 yearsWad, uint32 paths)
+        private
+        pure
+    {
         if (spot == 0 || spot > uint256(PRICE_MAX)) revert BadArgument("spot must be from 1 to 1e27");
         if (strike == 0 || strike > uint256(PRICE_MAX)) revert BadArgument("strike must be from 1 to 1e27");
         if (rate > RATE_MAX) revert BadArgument("rate must be at most 10e18");

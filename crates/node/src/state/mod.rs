@@ -1,0 +1,14 @@
+//! Accounts, code and storage as of a block; what a block changes of them.
+
+mod changes;
+mod codes;
+pub(crate) mod history;
+pub(crate) mod proof;
+mod snapshot;
+pub(crate) mod update;
+
+pub use changes::{AccountChange, StateChanges};
+pub use codes::CodeCache;
+pub use proof::{AccountProof, SlotProof};
+pub use snapshot::StateSnapshot;
+pub use update::{AccountDiff, SlotDiff, StateUpdate};

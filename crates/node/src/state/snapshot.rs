@@ -1,0 +1,140 @@
+//! The state after a block, for the EVM and for everybody else.
+
+use super::{codes::CodeCache, history};
+use crate::store::{
+    KeyValueRead, StoreError,
+    chain::{head_number, meta_number},
+    codec::{account_of_row, word_of_row},
+    hash_of_block,
+    schema::{Table, meta, slot_key},
+};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_trie::{KECCAK_EMPTY, TrieAccount};
+use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
+use std::{fmt, sync::Arc};
+
+/// The state after one block. It never changes, whatever is committed or rewound meanwhile. Clones are cheap. Drop it when
+/// done: as long as it lives, the database keeps the rows it can see.
+#[derive(Clone)]
+pub struct StateSnapshot {
+    tables: Arc<dyn KeyValueRead>,
+    codes: Arc<CodeCache>,
+    number: u64,
+    head: u64,
+}
+
+impl StateSnapshot {
+    /// The state after block `number`, or after the head.
+    pub(crate) fn open(
+        tables: Arc<dyn KeyValueRead>,
+        number: Option<u64>,
+        codes: Arc<CodeCache>,
+    ) -> Result<Self, StoreError> {
+        let head = head_number(&*tables)?.ok_or(StoreError::NotInitialized)?;
+        let number = number.unwrap_or(head);
+        if number > head {
+            return Err(StoreError::UnknownBlock { number, head });
+        }
+        let oldest = meta_number(&*tables, meta::OLDEST_STATE)?.ok_or(StoreError::NotInitialized)?;
+        if number < oldest {
+            return Err(StoreError::NotRetained { number, oldest });
+        }
+        Ok(Self { tables, codes, number, head })
+    }
+
+    /// The block whose state this is.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The head of the chain at the time the snapshot was taken.
+    pub fn head_number(&self) -> u64 {
+        self.head
+    }
+
+    /// The account at this address, with the root of its storage.
+    pub fn account(&self, address: Address) -> Result<Option<TrieAccount>, StoreError> {
+        if self.number == self.head {
+            return account_now(self.tables(), address);
+        }
+        history::account_at(self.tables(), address, self.number)
+    }
+
+    /// The value of a slot.
+    pub fn storage(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        if self.number == self.head {
+            return slot_now(self.tables(), address, slot);
+        }
+        history::slot_at(self.tables(), address, slot, self.number)
+    }
+
+    /// The code of the account at this address; empty if it has none.
+    pub fn code(&self, address: Address) -> Result<Bytes, StoreError> {
+        let account = self.account(address)?;
+        let hash = account.map_or(KECCAK_EMPTY, |account| account.code_hash);
+        Ok(self.code_by_hash_ref(hash)?.original_bytes())
+    }
+
+    pub(crate) fn tables(&self) -> &dyn KeyValueRead {
+        &*self.tables
+    }
+}
+
+impl fmt::Debug for StateSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateSnapshot").field("number", &self.number).field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+impl DatabaseRef for StateSnapshot {
+    type Error = StoreError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        let info = |account: TrieAccount| AccountInfo {
+            balance: account.balance,
+            nonce: account.nonce,
+            code_hash: account.code_hash,
+            account_id: None,
+            code: None,
+        };
+        Ok(self.account(address)?.map(info))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StoreError> {
+        if hash == KECCAK_EMPTY {
+            return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(code);
+        }
+        let damaged = |detail: &str| StoreError::corrupt(Table::Code, hash.as_slice(), detail);
+        let bytes = self.tables.get(Table::Code, hash.as_slice())?.ok_or_else(|| damaged("is missing"))?;
+        let code = Bytecode::new_raw_checked(bytes.into()).map_err(|_| damaged("is not a code"))?;
+        self.codes.put(hash, code.clone());
+        Ok(code)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        self.storage(address, slot)
+    }
+
+    /// Hash of an ancestor, or of the block itself; zero for a block that is not one.
+    fn block_hash_ref(&self, number: u64) -> Result<B256, StoreError> {
+        if number > self.number {
+            return Ok(B256::ZERO);
+        }
+        Ok(hash_of_block(self.tables(), number)?.unwrap_or_default())
+    }
+}
+
+/// The account as the head has it.
+pub(crate) fn account_now(tables: &dyn KeyValueRead, address: Address) -> Result<Option<TrieAccount>, StoreError> {
+    let row = tables.get(Table::Accounts, address.as_slice())?;
+    account_of_row(Table::Accounts, address.as_slice(), row)
+}
+
+/// The value of a slot as the head has it.
+pub(crate) fn slot_now(tables: &dyn KeyValueRead, address: Address, slot: U256) -> Result<U256, StoreError> {
+    let key = slot_key(&address, &slot);
+    word_of_row(Table::Storage, &key, tables.get(Table::Storage, &key)?)
+}

@@ -1,0 +1,198 @@
+//! Moving the head: one block forward, or any number back.
+
+use super::{
+    chain::{ChainStore, REPLAYED_CHANGES_MAX},
+    codec::{ChangedKeys, encode_account, encode_account_before, encode_receipts, encode_word},
+    error::StoreError,
+    kv::Batch,
+    schema::{Table, account_history_key, meta, number_key, slot_key, storage_history_key},
+};
+use crate::{
+    state::{StateUpdate, history, update},
+    types::{Block, Header, Receipt},
+};
+use alloy::consensus::Sealed;
+use alloy::eips::{BlockNumHash, eip7685::Requests};
+use alloy_primitives::{Address, B256, Bytes};
+
+/// A block that was executed on the head, and everything that is stored with it.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitBlock<'a> {
+    /// Header and body.
+    pub block: &'a Block,
+    /// Hash of the header.
+    pub hash: B256,
+    /// Who sent each transaction.
+    pub senders: &'a [Address],
+    /// One receipt per transaction.
+    pub receipts: &'a [Receipt],
+    /// EIP-7685 requests, ascending by type, type byte first.
+    pub requests: &'a Requests,
+    /// What [`ChainStore::state_root_after`] made of the block's changes.
+    pub state: &'a StateUpdate,
+}
+
+impl ChainStore {
+    /// Writes a block and makes it the head: block, receipts, indices, state, history and trie in one atomic batch. The
+    /// block must follow the head, and its state root be that of `state`. When this returns, a killed process does not
+    /// lose the block; see [`StoreOptions::sync`](super::StoreOptions::sync) for power cuts.
+    pub fn commit(&self, commit: CommitBlock<'_>) -> Result<Sealed<Header>, StoreError> {
+        let _writing = self.inner.writing.lock();
+        let head = self.head()?;
+        check_follows(&commit, &head)?;
+        check_parts(&commit)?;
+
+        let number = commit.block.header.number;
+        let mut batch = Batch::default();
+        put_block(&mut batch, commit.block, commit.hash, commit.senders, commit.receipts, commit.requests);
+        put_state_with_history(&mut batch, number, commit.state);
+        self.inner.tables.write(batch)?;
+        let head = Sealed::new_unchecked(commit.block.header.clone(), commit.hash);
+        *self.inner.head.write() = Some(head.clone());
+        Ok(head)
+    }
+
+    /// Undoes all blocks above this one, in one atomic batch. Returns the new head.
+    pub fn rewind_to(&self, number: u64) -> Result<Sealed<Header>, StoreError> {
+        let _writing = self.inner.writing.lock();
+        let head = self.head()?;
+        if number > head.number {
+            return Err(StoreError::UnknownBlock { number, head: head.number });
+        }
+        let oldest = self.oldest_state()?;
+        if number < oldest {
+            return Err(StoreError::NotRetained { number, oldest });
+        }
+        if number == head.number {
+            return Ok(head);
+        }
+        let target = self.existing_header(number)?;
+        let back = history::changes_back_to(self.tables(), head.number, number, REPLAYED_CHANGES_MAX)?;
+        let base = BlockNumHash::new(head.number, head.hash());
+        let update = update::prepare(self.tables(), base, head.state_root, &back)?;
+        update.check_root(number, target.state_root)?;
+
+        let mut batch = Batch::default();
+        for undone in number + 1..=head.number {
+            self.delete_block(&mut batch, undone)?;
+        }
+        put_flat_state(&mut batch, &update);
+        update.put_code_and_trie(&mut batch);
+        batch.put(Table::Meta, meta::HEAD, number_key(number));
+        self.inner.tables.write(batch)?;
+        *self.inner.head.write() = Some(target.clone());
+        Ok(target)
+    }
+
+    fn delete_block(&self, batch: &mut Batch, number: u64) -> Result<(), StoreError> {
+        let key = number_key(number);
+        let missing = || StoreError::corrupt(Table::Headers, &key, "is missing");
+        let block = self.block(number)?.ok_or_else(missing)?;
+        for transaction in &block.block.body.transactions {
+            batch.delete(Table::Transactions, *transaction.tx_hash());
+        }
+        batch.delete(Table::BlockNumbers, block.hash);
+        for (address, slots) in history::changed_keys(self.tables(), number)?.0 {
+            batch.delete(Table::AccountHistory, account_history_key(&address, number));
+            for slot in slots {
+                batch.delete(Table::StorageHistory, storage_history_key(&address, &slot, number));
+            }
+        }
+        use Table::{Bodies, ChangedKeys, Headers, Receipts, Requests, Senders};
+        for table in [Headers, Bodies, Senders, Receipts, Requests, ChangedKeys] {
+            batch.delete(table, key);
+        }
+        Ok(())
+    }
+}
+
+fn check_follows(commit: &CommitBlock<'_>, head: &Sealed<Header>) -> Result<(), StoreError> {
+    let header = &commit.block.header;
+    if header.parent_hash != head.hash() || header.number != head.number + 1 {
+        return Err(StoreError::NotOnHead {
+            number: header.number,
+            parent: header.parent_hash,
+            head_number: head.number,
+            head: head.hash(),
+        });
+    }
+    let base = commit.state.base();
+    if base.hash != head.hash() {
+        return Err(StoreError::StaleUpdate {
+            base_number: base.number,
+            base: base.hash,
+            head_number: head.number,
+            head: head.hash(),
+        });
+    }
+    commit.state.check_root(header.number, header.state_root)
+}
+
+fn check_parts(commit: &CommitBlock<'_>) -> Result<(), StoreError> {
+    let transactions = commit.block.body.transactions.len();
+    for (what, count) in [("senders", commit.senders.len()), ("receipts", commit.receipts.len())] {
+        if count != transactions {
+            let detail = format!("it has {transactions} transactions, but {count} {what}");
+            return Err(StoreError::Malformed { number: commit.block.header.number, detail });
+        }
+    }
+    Ok(())
+}
+
+/// Writes a block and its indices, and names it the head.
+pub(super) fn put_block(
+    batch: &mut Batch,
+    block: &Block,
+    hash: B256,
+    senders: &[Address],
+    receipts: &[Receipt],
+    requests: &Requests,
+) {
+    let number = block.header.number;
+    let key = number_key(number);
+    let mut header = hash.to_vec();
+    alloy_rlp::Encodable::encode(&block.header, &mut header);
+    batch.put(Table::Headers, key, header);
+    batch.put(Table::Bodies, key, alloy_rlp::encode(&block.body));
+    batch.put(Table::Senders, key, senders.concat());
+    batch.put(Table::Receipts, key, encode_receipts(receipts));
+    batch.put(Table::Requests, key, alloy_rlp::encode::<&Vec<Bytes>>(requests));
+    batch.put(Table::BlockNumbers, hash, key);
+    for (index, transaction) in block.body.transactions.iter().enumerate() {
+        let location = [&key[..], &(index as u32).to_be_bytes()].concat();
+        batch.put(Table::Transactions, *transaction.tx_hash(), location);
+    }
+    batch.put(Table::Meta, meta::HEAD, key);
+}
+
+/// Writes the state after a block, and what it was before.
+fn put_state_with_history(batch: &mut Batch, number: u64, update: &StateUpdate) {
+    let mut changed = ChangedKeys::default();
+    for diff in &update.accounts {
+        let before = encode_account_before(diff.before.as_ref());
+        batch.put(Table::AccountHistory, account_history_key(&diff.address, number), before);
+        changed.0.push((diff.address, Vec::new()));
+    }
+    for diff in &update.slots {
+        let before = encode_word(diff.before);
+        batch.put(Table::StorageHistory, storage_history_key(&diff.address, &diff.slot, number), before);
+        match changed.0.binary_search_by_key(&diff.address, |(address, _)| *address) {
+            Ok(position) => changed.0[position].1.push(diff.slot),
+            Err(position) => changed.0.insert(position, (diff.address, vec![diff.slot])),
+        }
+    }
+    batch.put(Table::ChangedKeys, number_key(number), changed.encode());
+    put_flat_state(batch, update);
+    update.put_code_and_trie(batch);
+}
+
+/// Writes the state that an update comes to, without a history.
+pub(super) fn put_flat_state(batch: &mut Batch, update: &StateUpdate) {
+    for diff in &update.accounts {
+        batch.set(Table::Accounts, diff.address, diff.after.as_ref().map(encode_account));
+    }
+    for diff in &update.slots {
+        let value = (!diff.after.is_zero()).then(|| encode_word(diff.after));
+        batch.set(Table::Storage, slot_key(&diff.address, &diff.slot), value);
+    }
+}

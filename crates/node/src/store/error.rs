@@ -1,0 +1,149 @@
+//! What can go wrong with the store.
+
+use super::schema::Table;
+use alloy_primitives::{B256, Bytes};
+use std::path::PathBuf;
+
+/// A failure of the store. The variants keep apart the disk's fault (`Backend`, `InUse`, `Corrupt`, `MissingTrieNode`),
+/// the operator's (`FormatVersion`, `NotAStore`, `WrongGenesis`), the caller's (`UnknownBlock`, `NotRetained`,
+/// `NotOnHead`, `StaleUpdate`, `Malformed`) and our own (`StateRootMismatch` after a block was executed).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no.
+    #[error("the database failed to {operation}: {detail}")]
+    Backend {
+        /// What was being done.
+        operation: &'static str,
+        /// What it said.
+        detail: String,
+    },
+    /// Another process has the folder open.
+    #[error("{path} is in use by another process; stop it, or give this one another data folder")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Written by a version with another layout.
+    #[error(
+        "{path} has store format {found}; this version reads format {expected}. Use the version that wrote it, or \
+             export the chain there and import it here"
+    )]
+    FormatVersion {
+        /// The folder.
+        path: PathBuf,
+        /// What it carries.
+        found: String,
+        /// What this version writes.
+        expected: u32,
+    },
+    /// A database of something else.
+    #[error("{path} holds a database that is not a chain of this node ({detail})")]
+    NotAStore {
+        /// The folder.
+        path: PathBuf,
+        /// What gave it away.
+        detail: String,
+    },
+    /// The folder holds another chain.
+    #[error(
+        "the data folder holds the chain with genesis {stored}, but genesis {given} was asked for; give the genesis \
+             file it was made with, or another data folder"
+    )]
+    WrongGenesis {
+        /// Hash of the genesis block in the folder.
+        stored: B256,
+        /// Hash of the genesis block that was asked for.
+        given: B256,
+    },
+    /// No genesis was written yet.
+    #[error("the data folder holds no chain yet")]
+    NotInitialized,
+    /// A row that cannot be read.
+    #[error("the database is damaged: row 0x{} of table `{}` {detail}", alloy_primitives::hex::encode(.key), .table.name())]
+    Corrupt {
+        /// Which table.
+        table: Table,
+        /// Which row.
+        key: Bytes,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A node of a state trie is not there, or is not the one its parent commits to.
+    #[error("the database is damaged: the trie node at path {path:?} of {trie} {detail}")]
+    MissingTrieNode {
+        /// `the account trie`, or `the storage trie of <hashed address>`.
+        trie: String,
+        /// Nibbles from the root.
+        path: Vec<u8>,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// A header commits to another state than execution came to.
+    #[error("block {number} commits to state root {header}, but its execution gives {computed}")]
+    StateRootMismatch {
+        /// The block.
+        number: u64,
+        /// Root in the header.
+        header: B256,
+        /// Root of the state.
+        computed: B256,
+    },
+    /// A block that does not follow the head.
+    #[error("block {number} with parent {parent} does not follow the head, block {head_number} ({head})")]
+    NotOnHead {
+        /// Height of the block.
+        number: u64,
+        /// Its parent's hash.
+        parent: B256,
+        /// Height of the head.
+        head_number: u64,
+        /// Hash of the head.
+        head: B256,
+    },
+    /// A state update that was prepared on another block than the one it is committed on.
+    #[error(
+        "the state update was prepared on block {base_number} ({base}), but the head is block {head_number} ({head})"
+    )]
+    StaleUpdate {
+        /// Where it was prepared.
+        base_number: u64,
+        /// Where it was prepared.
+        base: B256,
+        /// Height of the head.
+        head_number: u64,
+        /// Hash of the head.
+        head: B256,
+    },
+    /// The parts of a block do not fit each other.
+    #[error("block {number} cannot be stored: {detail}")]
+    Malformed {
+        /// The block.
+        number: u64,
+        /// What does not fit.
+        detail: String,
+    },
+    /// Above the head.
+    #[error("there is no block {number}; the head is block {head}")]
+    UnknownBlock {
+        /// What was asked for.
+        number: u64,
+        /// Height of the head.
+        head: u64,
+    },
+    /// The state of that block was pruned, or is too far from the head for this question.
+    #[error("the state of block {number} is not retained for this; the oldest block that is: {oldest}")]
+    NotRetained {
+        /// What was asked for.
+        number: u64,
+        /// The oldest block that can be asked for.
+        oldest: u64,
+    },
+}
+
+impl revm::database_interface::DBErrorMarker for StoreError {}
+
+impl StoreError {
+    pub(crate) fn corrupt(table: Table, key: &[u8], detail: impl Into<String>) -> Self {
+        Self::Corrupt { table, key: Bytes::copy_from_slice(key), detail: detail.into() }
+    }
+}

@@ -1,0 +1,26 @@
+//! Blocks, receipts and states on disk.
+//!
+//! [`ChainStore`] is the store of one chain. Below it lie ordered tables of bytes ([`KeyValue`]), in RocksDB or in memory;
+//! [`schema`] says what is in them. One block is one atomic write: block, receipts, indices, state, history and trie.
+
+mod blocks;
+pub(crate) mod chain;
+pub mod codec;
+mod commit;
+mod error;
+mod genesis;
+mod kv;
+mod memory;
+mod rocks;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use blocks::hash_of_block;
+pub use blocks::{StoredBlock, TransactionLocation};
+pub use chain::ChainStore;
+pub use commit::CommitBlock;
+pub use error::StoreError;
+pub use kv::{Batch, KeyValue, KeyValueRead, Row, Rows, end_of_prefix};
+pub use memory::MemoryKeyValue;
+pub use rocks::{RocksKeyValue, StoreOptions};

@@ -1,0 +1,196 @@
+//! The tables on disk, in RocksDB.
+
+use super::{
+    error::StoreError,
+    kv::{Batch, KeyValue, KeyValueRead, Rows},
+    schema::Table,
+};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
+    IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+};
+use self_cell::self_cell;
+use std::{path::Path, sync::Arc};
+
+/// How the database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// `true`: a block is on the disk before its commit returns; a power cut loses nothing. `false`: it is in the log and
+    /// the system's hands; a killed process loses nothing, a power cut may lose the last blocks (never a part of one).
+    pub sync: bool,
+    /// Blocks of the database kept in memory, with their filters and indices.
+    pub block_cache_bytes: usize,
+    /// Rows not yet in a sorted file, all tables together.
+    pub memtables_bytes: usize,
+    /// Log kept until the rows are in sorted files.
+    pub log_bytes_max: u64,
+    /// File descriptors held.
+    pub open_files_max: i32,
+    /// Analysed contract codes kept in memory.
+    pub codes_cached_max: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            sync: false,
+            block_cache_bytes: 64 << 20,
+            memtables_bytes: 64 << 20,
+            log_bytes_max: 256 << 20,
+            open_files_max: 512,
+            codes_cached_max: 512,
+        }
+    }
+}
+
+/// Tables in RocksDB, one column family each.
+pub struct RocksKeyValue {
+    database: Arc<DB>,
+    sync: bool,
+}
+
+impl RocksKeyValue {
+    /// Opens the database in this folder, making it if it is not there.
+    pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let not_ours = |detail: String| StoreError::NotAStore { path: path.to_owned(), detail };
+        std::fs::create_dir_all(path).map_err(|error| StoreError::Backend {
+            operation: "make the data folder",
+            detail: format!("{}: {error}", path.display()),
+        })?;
+        if path.join("CURRENT").exists() {
+            // Opening with other tables than there are fails with a riddle; say it plainly.
+            let names = DB::list_cf(&Options::default(), path).map_err(|error| failed("list the tables", error))?;
+            let known = |name: &String| name == "default" || Table::ALL.iter().any(|table| table.name() == name);
+            if let Some(stranger) = names.iter().find(|name| !known(name)) {
+                return Err(not_ours(format!("it has a table `{stranger}`")));
+            }
+        }
+        let cache = Cache::new_lru_cache(options.block_cache_bytes);
+        let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
+        let database = DB::open_cf_descriptors(&database_options(options), path, families).map_err(|error| {
+            let text = error.to_string();
+            if text.contains("LOCK") || text.contains("lock hold") {
+                return StoreError::InUse { path: path.to_owned() };
+            }
+            failed("open", error)
+        })?;
+        Ok(Self { database: Arc::new(database), sync: options.sync })
+    }
+}
+
+impl KeyValueRead for RocksKeyValue {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.database.get_cf(family(&self.database, table), key).map_err(|error| failed("read", error))
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Rows<'_> {
+        rows(&self.database, table, from, to, ReadOptions::default())
+    }
+}
+
+impl KeyValue for RocksKeyValue {
+    fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let mut writes = WriteBatch::default();
+        for (table, key, value) in batch.changes {
+            match value {
+                Some(value) => writes.put_cf(family(&self.database, table), key, value),
+                None => writes.delete_cf(family(&self.database, table), key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(self.sync);
+        self.database.write_opt(writes, &options).map_err(|error| failed("write a batch", error))
+    }
+
+    fn snapshot(&self) -> Arc<dyn KeyValueRead> {
+        Arc::new(RocksSnapshot(SnapshotCell::new(self.database.clone(), |database| database.snapshot())))
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.database.flush_wal(true).map_err(|error| failed("sync the log", error))
+    }
+}
+
+self_cell! {
+    struct SnapshotCell {
+        owner: Arc<DB>,
+        #[covariant]
+        dependent: Snapshot,
+    }
+}
+
+/// A moment of the database, which it keeps alive.
+struct RocksSnapshot(SnapshotCell);
+
+impl KeyValueRead for RocksSnapshot {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let database = self.0.borrow_owner();
+        self.0.borrow_dependent().get_cf(family(database, table), key).map_err(|error| failed("read", error))
+    }
+
+    fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Rows<'_> {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(self.0.borrow_dependent());
+        rows(self.0.borrow_owner(), table, from, to, options)
+    }
+}
+
+fn rows<'a>(database: &'a DB, table: Table, from: &[u8], to: Option<&[u8]>, mut options: ReadOptions) -> Rows<'a> {
+    if let Some(to) = to {
+        options.set_iterate_upper_bound(to);
+    }
+    let mode = IteratorMode::From(from, Direction::Forward);
+    let iterator = database.iterator_cf_opt(family(database, table), options, mode);
+    Box::new(iterator.map(|row| {
+        let (key, value) = row.map_err(|error| failed("read a range", error))?;
+        Ok((key.into_vec(), value.into_vec()))
+    }))
+}
+
+fn family(database: &DB, table: Table) -> &ColumnFamily {
+    database.cf_handle(table.name()).expect("every table of the schema was opened")
+}
+
+fn failed(operation: &'static str, error: rocksdb::Error) -> StoreError {
+    StoreError::Backend { operation, detail: error.into_string() }
+}
+
+fn database_options(options: &StoreOptions) -> Options {
+    let mut database = Options::default();
+    database.create_if_missing(true);
+    database.create_missing_column_families(true);
+    database.set_paranoid_checks(true);
+    // A torn last record is what a crash leaves and is dropped; damage anywhere before it is an error, never skipped.
+    database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    database.set_db_write_buffer_size(options.memtables_bytes);
+    database.set_max_total_wal_size(options.log_bytes_max);
+    database.set_max_open_files(options.open_files_max);
+    database.set_max_background_jobs(2);
+    database.set_keep_log_file_num(2);
+    database.set_max_log_file_size(4 << 20);
+    database.set_stats_dump_period_sec(0);
+    database
+}
+
+fn table_options(table: Table, cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    blocks.set_format_version(5);
+    if has_point_reads(table) {
+        blocks.set_bloom_filter(10.0, false);
+    }
+    let mut family = Options::default();
+    family.set_block_based_table_factory(&blocks);
+    family.set_compression_type(DBCompressionType::Lz4);
+    family.set_write_buffer_size(16 << 20);
+    family.set_level_compaction_dynamic_level_bytes(true);
+    family
+}
+
+/// Tables that are asked for keys which may not be there: a filter saves the disk.
+fn has_point_reads(table: Table) -> bool {
+    use Table::*;
+    matches!(table, BlockNumbers | Transactions | Accounts | Storage | Code | AccountTrie | StorageTrie)
+}

@@ -1,0 +1,174 @@
+//! Folders that are not what they should be.
+
+use super::model::{Model, Step, Touch, dump};
+use crate::store::{
+    Batch, ChainStore, KeyValue, RocksKeyValue, StoreError, StoreOptions,
+    schema::{FORMAT_VERSION, Table, meta},
+};
+use std::{collections::BTreeMap, path::Path};
+
+fn open(path: &Path) -> Result<ChainStore, StoreError> {
+    ChainStore::open(path, &StoreOptions::default())
+}
+
+fn put(path: &Path, table: Table, key: &[u8], value: &[u8]) {
+    let mut batch = Batch::default();
+    batch.put(table, key, value);
+    RocksKeyValue::open(path, &StoreOptions::default()).unwrap().write(batch).unwrap();
+}
+
+#[test]
+fn another_format_version_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()).unwrap());
+    put(folder.path(), Table::Meta, meta::FORMAT, &(FORMAT_VERSION + 1).to_be_bytes());
+    let error = open(folder.path()).err().unwrap();
+    assert!(matches!(&error, StoreError::FormatVersion { found, .. } if *found == (FORMAT_VERSION + 1).to_string()));
+    assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
+
+    put(folder.path(), Table::Meta, meta::FORMAT, b"junk");
+    put(folder.path(), Table::Meta, meta::FORMAT, b"more junk");
+    let error = open(folder.path()).err().unwrap();
+    assert!(matches!(&error, StoreError::FormatVersion { found, .. } if found == "0x6d6f7265206a756e6b"), "{error}");
+}
+
+#[test]
+fn a_database_of_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), Table::Accounts, b"key", b"value");
+    assert!(matches!(open(folder.path()), Err(StoreError::NotAStore { .. })));
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    drop(rocksdb::DB::open_cf(&options, folder.path(), ["invoices"]).unwrap());
+    let error = open(folder.path()).err().unwrap();
+    assert!(matches!(&error, StoreError::NotAStore { detail, .. } if detail.contains("invoices")), "{error}");
+}
+
+#[test]
+fn a_folder_is_opened_once_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path()).unwrap();
+    assert!(matches!(open(folder.path()), Err(StoreError::InUse { .. })));
+    drop(first);
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let error = open(&file.join("data")).err().unwrap().to_string();
+    assert!(error.contains("file/data"), "{error}");
+}
+
+#[test]
+fn another_genesis_is_refused_and_both_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Model::new();
+    assert!(matches!(open(folder.path()).unwrap().head(), Err(StoreError::NotInitialized)));
+    model.initialize(&open(folder.path()).unwrap());
+    let store = open(folder.path()).unwrap();
+    assert!(store.is_initialized());
+    model.initialize(&store);
+
+    let mut other = model.genesis_block();
+    other.header.timestamp = 1;
+    let error = store.initialize(&model.genesis(), &other).unwrap_err();
+    let hashes = (model.hashes[0], other.header.hash_slow());
+    assert!(matches!(error, StoreError::WrongGenesis { stored, given } if (stored, given) == hashes), "{error}");
+
+    // And a header that commits to another state than the alloc gives.
+    let mut wrong = model.genesis_block();
+    wrong.header.state_root = Default::default();
+    let error = ChainStore::in_memory().initialize(&model.genesis(), &wrong).unwrap_err();
+    assert!(matches!(error, StoreError::StateRootMismatch { number: 0, .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_row_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    Model::new().initialize(&open(folder.path()).unwrap());
+    let address = super::model::address(3);
+    put(folder.path(), Table::Accounts, address.as_slice(), &[0xff, 1]);
+    let store = open(folder.path()).unwrap();
+    let error = store.latest_state().unwrap().account(address).unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { table: Table::Accounts, .. }));
+    assert!(error.to_string().contains("`accounts`"), "{error}");
+}
+
+/// Flips one bit in the largest sorted file, at places all over it: what is read is right, or an error.
+#[test]
+fn a_flipped_bit_on_disk_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
+    model.initialize(&store);
+    for number in 1..200 {
+        let slots: BTreeMap<u8, u64> = (0..6).map(|slot| (slot, number)).collect();
+        let touch = Touch::Set { nonce: number, balance: number, slots };
+        model.step(&Step::Block([((number % 8) as u8, touch)].into()), &[&store]);
+    }
+    let rows = dump(&store);
+    drop(store);
+    drop(open(folder.path()).unwrap()); // recovery writes the log into sorted files
+
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let sorted = files.filter(|path| path.extension().is_some_and(|end| end == "sst"));
+    let file = sorted.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let sound = std::fs::read(&file).unwrap();
+    let mut detected = 0;
+    for place in (0..sound.len()).step_by(sound.len() / 16) {
+        let mut damaged = sound.clone();
+        damaged[place] ^= 0x10;
+        std::fs::write(&file, damaged).unwrap();
+        match open(folder.path()).and_then(|store| read_all(&store)) {
+            Ok(read) => assert_eq!(read, rows, "bit flipped at byte {place} was served"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Backend { .. }), "{error}");
+                detected += 1;
+            }
+        }
+        std::fs::write(&file, &sound).unwrap();
+    }
+    assert!(detected >= 8, "only {detected} of 16 flipped bits were noticed");
+    assert_eq!(dump(&open(folder.path()).unwrap()), rows);
+}
+
+fn read_all(store: &ChainStore) -> Result<Vec<(Table, Vec<u8>, Vec<u8>)>, StoreError> {
+    let mut rows = Vec::new();
+    for table in Table::ALL {
+        for row in store.tables().range(table, &[], None) {
+            let (key, value) = row?;
+            rows.push((table, key, value));
+        }
+    }
+    Ok(rows)
+}
+
+/// A log cut short, as a power cut leaves it without fsync: the chain is shorter, and whole.
+#[test]
+fn a_truncated_log_leaves_a_shorter_chain_that_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
+    model.initialize(&store);
+    for nonce in 1..40 {
+        let touch = Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
+        model.step(&Step::Block([(1, touch)].into()), &[&store]);
+    }
+    drop(store);
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let log = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+    let log = log.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let length = log.metadata().unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(length * 2 / 3).unwrap();
+
+    let store = open(folder.path()).unwrap();
+    let head = store.head().unwrap().number;
+    assert!(head > 0 && head < 39, "head {head}");
+    model.states.truncate(head as usize + 1);
+    model.hashes.truncate(head as usize + 1);
+    model.check(&store);
+}

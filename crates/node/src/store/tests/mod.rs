@@ -1,0 +1,6 @@
+//! The store against a model: every block keeps a whole copy of the state, and roots come from alloy-trie.
+
+mod crash;
+mod faults;
+mod model;
+mod twins;

@@ -1,0 +1,313 @@
+//! One pass over the trie for all changes of a block.
+
+use super::{
+    node::{Children, Node},
+    source::{NodeWrites, TrieSource},
+};
+use crate::store::StoreError;
+use alloy_primitives::{B256, keccak256};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
+use rayon::prelude::*;
+
+/// From how many changes below a branch on its children are updated in parallel.
+const PARALLEL_CHANGES_MIN: usize = 256;
+
+/// A key of the trie and its new value; `None` removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The whole key: 64 nibbles.
+    pub key: Nibbles,
+    /// The value as the leaf holds it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Applies changes, sorted by key and each key once, to the trie with this root. Returns the new root and the nodes to
+/// write for it.
+pub fn update(source: &impl TrieSource, root: B256, changes: &[Change]) -> Result<(B256, NodeWrites), StoreError> {
+    debug_assert!(changes.is_sorted_by(|a, b| a.key < b.key));
+    if changes.is_empty() {
+        return Ok((root, NodeWrites::new()));
+    }
+    let changes: Vec<&Change> = changes.iter().collect();
+    let path = Nibbles::new();
+    let before = match root {
+        EMPTY_ROOT_HASH => None,
+        root => Some(load(source, &path, &root_reference(root))?.0),
+    };
+    let had_root = before.is_some();
+
+    let mut writes = Vec::new();
+    let after = Update { source }.apply(path, before, &changes, &mut writes)?;
+    let (after_root, node) = match after {
+        Some(node) => {
+            let rlp = node.encode();
+            (keccak256(&rlp), Some(rlp))
+        }
+        None => (EMPTY_ROOT_HASH, None),
+    };
+    if after_root != root && (had_root || node.is_some()) {
+        writes.push((path, node));
+    }
+    let count = writes.len();
+    let writes: NodeWrites = writes.into_iter().collect();
+    debug_assert_eq!(count, writes.len(), "each path is written by the one that holds it");
+    Ok((after_root, writes))
+}
+
+/// The reference to a root: always a hash, however short the node.
+pub(super) fn root_reference(root: B256) -> RlpNode {
+    RlpNode::word_rlp(&root)
+}
+
+/// Reads a node and checks that it is the one its parent refers to.
+pub(super) fn load(
+    source: &impl TrieSource,
+    path: &Nibbles,
+    reference: &RlpNode,
+) -> Result<(Node, Vec<u8>), StoreError> {
+    let damaged = |detail| StoreError::MissingTrieNode { trie: source.name(), path: path.to_vec(), detail };
+    let rlp = source.node(path)?.ok_or_else(|| damaged("is missing"))?;
+    let fits = match reference.as_hash() {
+        Some(hash) => keccak256(&rlp) == hash,
+        None => reference.as_slice() == rlp,
+    };
+    if !fits {
+        return Err(damaged("is not the one its parent commits to"));
+    }
+    let node = Node::decode(&rlp).ok_or_else(|| damaged("is not a node"))?;
+    Ok((node, rlp))
+}
+
+type Writes = Vec<(Nibbles, Option<Vec<u8>>)>;
+
+/// What stands below a branch before it is updated.
+enum Child {
+    /// A row of its own.
+    Stored(RlpNode),
+    /// Made by splitting an extension; not a row yet.
+    Split(Node),
+}
+
+/// What stands below a branch afterwards.
+enum Slot {
+    Empty,
+    Kept(RlpNode),
+    Changed { node: Node, before: Option<RlpNode> },
+}
+
+struct Update<'a, S> {
+    source: &'a S,
+}
+
+impl<S: TrieSource> Update<'_, S> {
+    /// Applies changes to the subtrie at `path`, and returns the node that stands there afterwards. Writes all nodes below
+    /// it; the node itself is the caller's to write, who may have to merge it with what is above.
+    fn apply(
+        &self,
+        path: Nibbles,
+        node: Option<Node>,
+        changes: &[&Change],
+        writes: &mut Writes,
+    ) -> Result<Option<Node>, StoreError> {
+        match node {
+            None => Ok(build(path, &insertions(changes), writes)),
+            Some(Node::Leaf { key, value }) => Ok(replace_leaf(path, key, value, changes, writes)),
+            Some(Node::Extension { key, child }) => self.apply_to_extension(path, key, child, changes, writes),
+            Some(Node::Branch(children)) => {
+                self.apply_to_branch(path, children.map(|child| child.map(Child::Stored)), changes, writes)
+            }
+        }
+    }
+
+    fn apply_to_extension(
+        &self,
+        path: Nibbles,
+        key: Nibbles,
+        child: RlpNode,
+        changes: &[&Change],
+        writes: &mut Writes,
+    ) -> Result<Option<Node>, StoreError> {
+        let below = path.join(&key);
+        // Removing a key that is not there changes nothing; inserting one that leaves the extension splits it.
+        let relevant = |change: &&&Change| change.value.is_some() || change.key.starts_with(&below);
+        let changes: Vec<&Change> = changes.iter().filter(relevant).copied().collect();
+        let common = changes.iter().map(|change| change.key.common_prefix_length(&below)).min();
+        let Some(common) = common else { return Ok(Some(Node::Extension { key, child })) };
+
+        if common == below.len() {
+            let node = load(self.source, &below, &child)?.0;
+            let after = self.apply(below, Some(node), &changes, writes)?;
+            return Ok(settle(below, after, Some(child), key, writes));
+        }
+        let fork = below.slice(..common);
+        let rest = below.slice(common + 1..);
+        let split =
+            if rest.is_empty() { Child::Stored(child) } else { Child::Split(Node::Extension { key: rest, child }) };
+        let mut children: [Option<Child>; 16] = Default::default();
+        children[usize::from(below.get_unchecked(common))] = Some(split);
+        let after = self.apply_to_branch(fork, children, &changes, writes)?;
+        Ok(settle(fork, after, None, fork.slice(path.len()..), writes))
+    }
+
+    fn apply_to_branch(
+        &self,
+        path: Nibbles,
+        children: [Option<Child>; 16],
+        changes: &[&Change],
+        writes: &mut Writes,
+    ) -> Result<Option<Node>, StoreError> {
+        let mut slots: [Slot; 16] = std::array::from_fn(|_| Slot::Empty);
+        let mut groups = Vec::with_capacity(16);
+        let mut rest = changes;
+        for (nibble, child) in children.into_iter().enumerate() {
+            let count = rest.partition_point(|change| usize::from(change.key.get_unchecked(path.len())) <= nibble);
+            let (group, behind) = rest.split_at(count);
+            rest = behind;
+            if !group.is_empty() {
+                groups.push((nibble, child, group));
+                continue;
+            }
+            slots[nibble] = match child {
+                None => Slot::Empty,
+                Some(Child::Stored(reference)) => Slot::Kept(reference),
+                Some(Child::Split(node)) => Slot::Changed { node, before: None },
+            };
+        }
+
+        if groups.len() > 1 && changes.len() >= PARALLEL_CHANGES_MIN {
+            let updated = groups.into_par_iter().map(|(nibble, child, group)| {
+                let mut writes = Writes::new();
+                let slot = self.apply_to_child(path, nibble, child, group, &mut writes)?;
+                Ok((nibble, slot, writes))
+            });
+            for (nibble, slot, below) in updated.collect::<Result<Vec<_>, StoreError>>()? {
+                slots[nibble] = slot;
+                writes.extend(below);
+            }
+        } else {
+            for (nibble, child, group) in groups {
+                slots[nibble] = self.apply_to_child(path, nibble, child, group, writes)?;
+            }
+        }
+        self.join(path, slots, writes)
+    }
+
+    fn apply_to_child(
+        &self,
+        path: Nibbles,
+        nibble: usize,
+        child: Option<Child>,
+        changes: &[&Change],
+        writes: &mut Writes,
+    ) -> Result<Slot, StoreError> {
+        let path = below(path, nibble);
+        let (before, node) = match child {
+            None => (None, None),
+            Some(Child::Split(node)) => (None, Some(node)),
+            Some(Child::Stored(reference)) => {
+                let node = load(self.source, &path, &reference)?.0;
+                (Some(reference), Some(node))
+            }
+        };
+        Ok(match self.apply(path, node, changes, writes)? {
+            Some(node) => Slot::Changed { node, before },
+            None => {
+                if before.is_some() {
+                    writes.push((path, None));
+                }
+                Slot::Empty
+            }
+        })
+    }
+
+    /// The branch with these children; or, if only one is left, that child itself, grown upwards.
+    fn join(&self, path: Nibbles, slots: [Slot; 16], writes: &mut Writes) -> Result<Option<Node>, StoreError> {
+        let mut left =
+            slots.iter().enumerate().filter(|(_, slot)| !matches!(slot, Slot::Empty)).map(|(nibble, _)| nibble);
+        let (first, second) = (left.next(), left.next());
+        let Some(first) = first else { return Ok(None) };
+        if second.is_some() {
+            let mut children = Children::default();
+            for (nibble, slot) in slots.into_iter().enumerate() {
+                children[nibble] = match slot {
+                    Slot::Empty => None,
+                    Slot::Kept(reference) => Some(reference),
+                    Slot::Changed { node, before } => Some(write(below(path, nibble), &node, before.as_ref(), writes)),
+                };
+            }
+            return Ok(Some(Node::Branch(Box::new(children))));
+        }
+        let only = slots.into_iter().nth(first).expect("it was found there");
+        let path = below(path, first);
+        let (node, before) = match only {
+            Slot::Changed { node, before } => (node, before),
+            Slot::Kept(reference) => (load(self.source, &path, &reference)?.0, Some(reference)),
+            Slot::Empty => return Ok(None),
+        };
+        Ok(settle(path, Some(node), before, Nibbles::from_nibbles_unchecked([first as u8]), writes))
+    }
+}
+
+/// Moves the node at `path` up by the nibbles in `front`, so that it can stand there: leaves and extensions take them
+/// into their keys and leave `path`, a branch stays at `path` under an extension. `before` is what was stored at `path`.
+fn settle(
+    path: Nibbles,
+    node: Option<Node>,
+    before: Option<RlpNode>,
+    front: Nibbles,
+    writes: &mut Writes,
+) -> Option<Node> {
+    if front.is_empty() {
+        return node;
+    }
+    if before.is_some() && !matches!(node, Some(Node::Branch(_))) {
+        writes.push((path, None));
+    }
+    node.map(|node| node.behind(front, |branch| write(path, &branch, before.as_ref(), writes)))
+}
+
+/// Writes a node unless it is what stands there already; returns the reference to it.
+fn write(path: Nibbles, node: &Node, before: Option<&RlpNode>, writes: &mut Writes) -> RlpNode {
+    let rlp = node.encode();
+    let reference = RlpNode::from_rlp(&rlp);
+    if before != Some(&reference) {
+        writes.push((path, Some(rlp)));
+    }
+    reference
+}
+
+fn replace_leaf(path: Nibbles, key: Nibbles, value: Vec<u8>, changes: &[&Change], writes: &mut Writes) -> Option<Node> {
+    let old = Change { key: path.join(&key), value: Some(value) };
+    let mut leaves = insertions(changes);
+    if changes.binary_search_by(|change| change.key.cmp(&old.key)).is_err() {
+        let position = leaves.partition_point(|leaf| leaf.key < old.key);
+        leaves.insert(position, &old);
+    }
+    build(path, &leaves, writes)
+}
+
+/// A new subtrie at `path` with these leaves. Writes all nodes below the one it returns.
+fn build(path: Nibbles, leaves: &[&Change], writes: &mut Writes) -> Option<Node> {
+    let (first, last) = (leaves.first()?, leaves.last()?);
+    if leaves.len() == 1 {
+        return Some(Node::Leaf { key: first.key.slice(path.len()..), value: first.value.clone().unwrap_or_default() });
+    }
+    let fork = first.key.slice(..first.key.common_prefix_length(&last.key));
+    let mut children = Children::default();
+    for group in leaves.chunk_by(|a, b| a.key.get_unchecked(fork.len()) == b.key.get_unchecked(fork.len())) {
+        let nibble = usize::from(group[0].key.get_unchecked(fork.len()));
+        let path = below(fork, nibble);
+        children[nibble] = build(path, group, writes).map(|node| write(path, &node, None, writes));
+    }
+    settle(fork, Some(Node::Branch(Box::new(children))), None, fork.slice(path.len()..), writes)
+}
+
+fn insertions<'a>(changes: &[&'a Change]) -> Vec<&'a Change> {
+    changes.iter().filter(|change| change.value.is_some()).copied().collect()
+}
+
+fn below(path: Nibbles, nibble: usize) -> Nibbles {
+    let mut path = path;
+    path.push(nibble as u8);
+    path
+}

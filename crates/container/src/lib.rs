@@ -1,1 +1,35 @@
-//! …
+#![doc = include_str!("../README.md")]
+#![cfg(target_os = "linux")]
+
+pub mod artefact;
+pub mod call;
+pub mod compile;
+pub mod container;
+pub mod engine;
+pub mod fault;
+mod guest;
+mod host_interface;
+pub mod keyring;
+pub mod pool;
+pub mod process;
+pub mod region;
+pub mod sandbox;
+mod signers;
+pub mod trap;
+mod wire;
+pub mod worker;
+
+pub use artefact::ArtefactCache;
+pub use call::{CallOut, Silent};
+pub use compile::CompileBounds;
+pub use container::{CallTerms, Configured, Container, Measured};
+pub use engine::{EngineProfile, code_digest};
+pub use fault::{ContainerFault, GuestRefusal};
+pub use keyring::InstanceTerms;
+pub use pool::PoolConfig;
+pub use process::WorkerCommand;
+pub use region::{
+    InsecureInProcess, Isolation, IsolatedRegion, IsolationProvider, MeasuredStack, ProcessConfig, ProcessProvider,
+    RegionDigest, check_signature,
+};
+pub use sandbox::{Protection, SandboxPolicy, SandboxReport};

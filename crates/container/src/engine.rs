@@ -1,0 +1,186 @@
+//! The engine profile: how guests are run, down to the flag, and its digest, which is part of every code digest.
+//!
+//! Everything here is chosen so that a call is a function of its inputs: NaNs are canonical, there are no threads and no
+//! relaxed SIMD, run time is counted in fuel, memory and stack are bounded. Wall-clock time is no part of it: the pool kills
+//! a worker that is too slow (see [`crate::pool`]), which gives a fault and never a signed result.
+
+use crate::fault::ContainerFault;
+use alloy_primitives::{B256, keccak256};
+use alloy_sol_types::SolValue;
+use cryptlet_primitives::CodeDigest;
+use std::{fmt, num::NonZeroU32};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
+
+/// Version of the engine. Fuel per instruction may differ between versions, so it is part of the profile; a test compares it
+/// with `Cargo.lock`.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+/// The world guests are written against.
+pub const WIT: &str = include_str!("../../../wit/cryptlet.wit");
+/// Name of the one interface a guest may import.
+pub const HOST_INTERFACE: &str = "cryptlet:fabric/host@1.0.0";
+/// Fuel in one compute unit.
+pub const FUEL_PER_UNIT: u64 = 1_000;
+/// Fuel for instantiating a component, not charged to anyone; what needs more is refused at registration.
+pub const INSTANTIATION_FUEL_MAX: u64 = 200_000_000;
+/// Linear memory of a guest, in bytes.
+pub const MEMORY_BYTES_MAX: usize = 128 << 20;
+/// Wasm stack of a guest, in bytes.
+pub const STACK_BYTES_MAX: usize = 1 << 20;
+/// Elements of one table.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Tables of one component: toolchains add one for their own indirections.
+pub const TABLES_MAX: u32 = 8;
+/// Core instances within one component: toolchains link a few modules, Python's some dozens.
+pub const CORE_INSTANCES_MAX: u32 = 64;
+/// Linear memories of one component.
+pub const MEMORIES_MAX: u32 = 1;
+/// Calls of the host interface in one call.
+pub const HOST_CALLS_MAX: u32 = 10_000;
+/// Fuel of one call of the host interface, before its bytes.
+pub const HOST_CALL_FUEL: u64 = 1_000;
+/// Fuel per byte that crosses the host interface.
+pub const HOST_BYTE_FUEL: u64 = 8;
+/// Bytes of randomness in one call.
+pub const RANDOM_BYTES_MAX: u32 = 1 << 20;
+/// Log lines in one call.
+pub const LOG_LINES_MAX: u32 = 1_000;
+/// Bytes of log in one call.
+pub const LOG_BYTES_MAX: u32 = 64 << 10;
+/// Input of one call, in bytes, whatever the chain's own (smaller) limit is.
+pub const INPUT_BYTES_MAX: usize = 8 << 20;
+/// Output of one call, in bytes, whatever the chain's own (smaller) limit is.
+pub const OUTPUT_BYTES_MAX: usize = 8 << 20;
+
+/// Memory a guest gets at once, so that most loads need no bounds check.
+const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+const MEMORY_GUARD_BYTES: u64 = 32 << 20;
+/// Bytes of a memory that are zeroed by hand rather than given back to the kernel between two calls.
+const KEEP_RESIDENT_BYTES: usize = 64 << 10;
+
+/// The profile as text, one `name=value` a line, in a fixed order: what [`EngineProfile::digest`] hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineProfile(String);
+
+impl EngineProfile {
+    /// The profile of this build.
+    pub fn current() -> Self {
+        let limits = [
+            ("fuel-per-unit", FUEL_PER_UNIT),
+            ("instantiation-fuel-max", INSTANTIATION_FUEL_MAX),
+            ("memory-bytes-max", MEMORY_BYTES_MAX as u64),
+            ("memories-max", MEMORIES_MAX.into()),
+            ("stack-bytes-max", STACK_BYTES_MAX as u64),
+            ("table-elements-max", TABLE_ELEMENTS_MAX as u64),
+            ("tables-max", TABLES_MAX.into()),
+            ("core-instances-max", CORE_INSTANCES_MAX.into()),
+            ("host-calls-max", HOST_CALLS_MAX.into()),
+            ("host-call-fuel", HOST_CALL_FUEL),
+            ("host-byte-fuel", HOST_BYTE_FUEL),
+            ("random-bytes-max", RANDOM_BYTES_MAX.into()),
+            ("log-lines-max", LOG_LINES_MAX.into()),
+            ("log-bytes-max", LOG_BYTES_MAX.into()),
+            ("input-bytes-max", INPUT_BYTES_MAX as u64),
+            ("output-bytes-max", OUTPUT_BYTES_MAX as u64),
+        ];
+        let mut text = format!(
+            "profile=1\nengine=wasmtime {WASMTIME_VERSION}\nstrategy=cranelift\nfuel=on\nepochs=off\nnan=canonical\n\
+             threads=off\nrelaxed-simd=off\nsimd=on\nmulti-memory=off\nmemory64=off\nexceptions=off\ngc=off\n\
+             memory-init-cow=off\n"
+        );
+        for (name, value) in limits {
+            text.push_str(&format!("{name}={value}\n"));
+        }
+        text.push_str(&format!("wit={}\n", wit_hash(WIT)));
+        Self(text)
+    }
+
+    /// What goes into every code digest.
+    pub fn digest(&self) -> B256 {
+        keccak256(&self.0)
+    }
+}
+
+impl fmt::Display for EngineProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Identity of code as it will run: `keccak256(abi.encode(keccak256("cryptlet/code/v1"), keccak256(component), profile))`.
+pub fn code_digest(component: &[u8]) -> CodeDigest {
+    let words = (keccak256("cryptlet/code/v1"), keccak256(component), EngineProfile::current().digest());
+    CodeDigest(keccak256(words.abi_encode()))
+}
+
+/// Hash of a WIT file without its comments and with single spaces: only its meaning.
+fn wit_hash(text: &str) -> B256 {
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    keccak256(words.join(" "))
+}
+
+/// An engine of this profile that can hold `guests_max` guests at a time.
+pub fn engine(guests_max: NonZeroU32) -> Result<Engine, ContainerFault> {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .consume_fuel(true)
+        .epoch_interruption(false)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        .memory_init_cow(false)
+        .memory_reservation(MEMORY_RESERVATION_BYTES)
+        .memory_guard_size(MEMORY_GUARD_BYTES)
+        .memory_may_move(false)
+        .wasm_backtrace_max_frames(None)
+        .parallel_compilation(true)
+        .wasm_component_model(true)
+        .wasm_simd(true)
+        .wasm_relaxed_simd(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool_of(guests_max)));
+    Engine::new(&config).map_err(|error| ContainerFault::Engine(format!("{error:#}")))
+}
+
+fn pool_of(guests_max: NonZeroU32) -> PoolingAllocationConfig {
+    let guests = guests_max.get();
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(guests)
+        .total_core_instances(guests * CORE_INSTANCES_MAX)
+        .total_memories(guests * MEMORIES_MAX)
+        .total_tables(guests * TABLES_MAX)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(guests)
+        .pagemap_scan(Enabled::No);
+    pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_names_the_engine_that_was_linked() {
+        let lock = include_str!("../../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"")));
+    }
+
+    #[test]
+    fn comments_and_white_space_do_not_change_the_wit_hash() {
+        assert_eq!(wit_hash("world  a { // one\n  import host; }"), wit_hash("// two\nworld a {\nimport host;\n}"));
+        assert_ne!(wit_hash("world a { import host; }"), wit_hash("world b { import host; }"));
+    }
+
+    #[test]
+    fn other_code_has_another_digest() {
+        assert_ne!(code_digest(b"one"), code_digest(b"two"));
+    }
+}

@@ -1,0 +1,152 @@
+//! What can go wrong around a call. What goes wrong *inside* one (the cryptlet traps, runs out of fuel, says no) is a signed
+//! result, not a fault.
+
+use crate::sandbox::Protection;
+use cryptlet_primitives::{CodeDigest, CryptletId, UnavailableReason};
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// A component that will not run here. The publisher's fault; it is found at registration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum GuestRefusal {
+    /// Not a WebAssembly component, or one this engine profile does not take.
+    #[error("this is not a component the engine accepts: {0}")]
+    Invalid(String),
+    /// Larger than is accepted.
+    #[error("the component has {bytes} bytes; at most {bytes_max} are accepted")]
+    TooLong {
+        /// Bytes of the component.
+        bytes: usize,
+        /// Bytes accepted.
+        bytes_max: usize,
+    },
+    /// It wants something there is no door for.
+    #[error("the component imports `{0}`; only `cryptlet:fabric/host@1.0.0` exists (build WASI with stubs)")]
+    ForeignImport(String),
+    /// Its import or export is there but has another type, or `handle` is missing.
+    #[error("the component does not fit the world of wit/cryptlet.wit: {0}")]
+    WrongWorld(String),
+    /// It could not be instantiated: its start function traps or asks the host, or it wants more than the limits give.
+    #[error("the component cannot be instantiated: {0}")]
+    CannotStart(String),
+    /// Compiling it took more than the jail gives.
+    #[error("compiling the component took more than the limit: {0}")]
+    CompileLimit(String),
+}
+
+/// Why a container, or a call of it, did not do what was asked. Nothing was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerFault {
+    /// The component will not run here.
+    #[error(transparent)]
+    Guest(#[from] GuestRefusal),
+    /// The invocation is for another cryptlet.
+    #[error("the invocation is for cryptlet {asked}; this container runs {runs}")]
+    WrongCryptlet {
+        /// Cryptlet in the request.
+        asked: CryptletId,
+        /// Cryptlet of the container.
+        runs: CryptletId,
+    },
+    /// The invocation is for other code.
+    #[error("the invocation is for code {asked}; this container runs {runs}")]
+    WrongCode {
+        /// Code digest in the request.
+        asked: CodeDigest,
+        /// Code digest of the container.
+        runs: CodeDigest,
+    },
+    /// The invocation contradicts itself or its container.
+    #[error("the invocation makes no sense: {0}")]
+    BadInvocation(String),
+    /// Too many calls wait already. The caller may try again.
+    #[error("overloaded: {waiting} calls wait for a worker, which is the limit")]
+    Overloaded {
+        /// Calls that wait.
+        waiting: usize,
+    },
+    /// No worker became free in time.
+    #[error("no worker became free within {waited_ms} ms")]
+    QueueTimeout {
+        /// Milliseconds waited.
+        waited_ms: u64,
+    },
+    /// The call took too long by the clock. The worker was killed; whether it would have ended is not known.
+    #[error("the call was still running after {limit_ms} ms; its worker was killed")]
+    DeadlineExceeded {
+        /// Milliseconds allowed.
+        limit_ms: u64,
+    },
+    /// A child process died.
+    #[error("the {role} process died: {detail}")]
+    ProcessLost {
+        /// What it was doing here.
+        role: &'static str,
+        /// How it ended, and what it said last.
+        detail: String,
+    },
+    /// A child process broke the protocol. It was killed.
+    #[error("the {role} process sent something it should not: {detail}")]
+    Misbehaved {
+        /// What it was doing here.
+        role: &'static str,
+        /// What was seen.
+        detail: String,
+    },
+    /// A child process could not be started.
+    #[error("cannot start the {role} process `{program}`: {source}")]
+    Spawn {
+        /// What it should do here.
+        role: &'static str,
+        /// Path of the binary.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The sandbox gives less than the policy demands.
+    #[error("the sandbox lacks {}; the policy does not tolerate that", describe(.0))]
+    SandboxTooWeak(Vec<(Protection, String)>),
+    /// The signer will not sign this.
+    #[error("the signer refuses: {0}")]
+    SignerRefused(String),
+    /// The artefact cache cannot be used.
+    #[error("artefact cache `{path}`: {source}")]
+    Cache {
+        /// Folder or file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The engine could not be built on this machine.
+    #[error("the engine cannot run here: {0}")]
+    Engine(String),
+    /// The provider was stopped.
+    #[error("the isolation provider has been stopped")]
+    Stopped,
+}
+
+impl ContainerFault {
+    /// How a node is told.
+    pub const fn reason(&self) -> UnavailableReason {
+        match self {
+            Self::Overloaded { .. } | Self::QueueTimeout { .. } => UnavailableReason::Overloaded,
+            Self::DeadlineExceeded { .. } => UnavailableReason::DeadlineExceeded,
+            Self::WrongCryptlet { .. } => UnavailableReason::NoInstance,
+            Self::WrongCode { .. } | Self::Guest(_) | Self::SandboxTooWeak(_) | Self::SignerRefused(_) => {
+                UnavailableReason::Refused
+            }
+            Self::BadInvocation(_) => UnavailableReason::Malformed,
+            Self::ProcessLost { .. }
+            | Self::Misbehaved { .. }
+            | Self::Spawn { .. }
+            | Self::Cache { .. }
+            | Self::Engine(_)
+            | Self::Stopped => UnavailableReason::NoInstance,
+        }
+    }
+}
+
+fn describe(missing: &[(Protection, String)]) -> String {
+    let parts: Vec<String> = missing.iter().map(|(protection, why)| format!("{protection} ({why})")).collect();
+    parts.join(", ")
+}

@@ -1,0 +1,285 @@
+//! Keys of instances, and the few things they are used for. Lives in a signer process (ADR 0003): nothing here gives a key
+//! away, and nothing signs bytes it does not understand.
+
+use alloy_primitives::{Address, B256, keccak256};
+use alloy_sol_types::{Eip712Domain, SolStruct};
+use cryptlet_primitives::{
+    CodeDigest, CryptletId, CryptletResult, FabricDomain, InstanceKeys, InvocationMode, ResultStatus, Signature65,
+};
+use k256::ecdsa::SigningKey;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+/// Instances one keyring holds.
+pub const KEYS_MAX: usize = 4096;
+
+/// What a host decides about an instance before its keys are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceTerms {
+    /// The chain it signs for.
+    pub domain: FabricDomain,
+    /// The cryptlet it is an instance of.
+    pub cryptlet: CryptletId,
+    /// The code it runs. [`crate::Measured::start`] refuses any but its own.
+    pub code: CodeDigest,
+    /// Digest of the cryptlet's manifest.
+    pub manifest_digest: B256,
+    /// Epoch of the cryptlet's keys in the registry.
+    pub key_epoch: u64,
+    /// A recent block, so that the age of the keys can be judged.
+    pub anchor_block: u64,
+    /// Its hash.
+    pub anchor_hash: B256,
+    /// Last block in which a result of this instance may be used.
+    pub not_after_block: u64,
+}
+
+/// Names keys within one keyring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyHandle(u64);
+
+/// Why the keyring will not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KeyringRefusal {
+    #[error("it has no keys of that name")]
+    UnknownKey,
+    #[error("it holds {KEYS_MAX} keys, which is the limit")]
+    Full,
+    #[error("the system gives no randomness: {0}")]
+    NoRandomness(String),
+    #[error("the result is of another instance or key epoch than the keys")]
+    NotItsResult,
+    #[error("a result of status {0} is not signed by anyone")]
+    Unsignable(u8),
+    #[error("the result is valid from block {not_before} to {expires}, its keys to {not_after_block}")]
+    Window { not_before: u64, expires: u64, not_after_block: u64 },
+    #[error("the other side's key is not a key")]
+    WeakPeer,
+    #[error("signing failed: {0}")]
+    Signing(String),
+}
+
+struct InstanceKey {
+    signing: SigningKey,
+    agreement: StaticSecret,
+    keys: InstanceKeys,
+    registration_id: B256,
+    live: Eip712Domain,
+    dry_run: Eip712Domain,
+}
+
+/// The keys of some instances. All are erased from memory when dropped.
+#[derive(Default)]
+pub(crate) struct Keyring {
+    held: HashMap<KeyHandle, InstanceKey>,
+    next: u64,
+}
+
+impl Keyring {
+    /// Makes an instance's keys and signs them with themselves, in the live domain.
+    pub(crate) fn create(
+        &mut self,
+        terms: &InstanceTerms,
+    ) -> Result<(KeyHandle, InstanceKeys, Signature65), KeyringRefusal> {
+        if self.held.len() >= KEYS_MAX {
+            return Err(KeyringRefusal::Full);
+        }
+        let held = InstanceKey::generate(terms)?;
+        let signature = sign(&held.signing, held.keys.eip712_signing_hash(&held.live))?;
+        let handle = KeyHandle(self.next);
+        let keys = held.keys;
+        self.next += 1;
+        self.held.insert(handle, held);
+        Ok((handle, keys, signature))
+    }
+
+    /// Signs a result, if it is one of this instance and of a call that ended.
+    pub(crate) fn sign_result(
+        &self,
+        key: KeyHandle,
+        result: &CryptletResult,
+        mode: InvocationMode,
+    ) -> Result<Signature65, KeyringRefusal> {
+        let held = self.held.get(&key).ok_or(KeyringRefusal::UnknownKey)?;
+        if result.registrationId != held.registration_id || result.keyEpoch != held.keys.keyEpoch {
+            return Err(KeyringRefusal::NotItsResult);
+        }
+        if !matches!(result.status.try_into(), Ok(ResultStatus::Ok | ResultStatus::Error)) {
+            return Err(KeyringRefusal::Unsignable(result.status));
+        }
+        let (not_before, expires, not_after_block) = (result.notBefore, result.expires, held.keys.notAfterBlock);
+        if not_before > expires || expires > not_after_block {
+            return Err(KeyringRefusal::Window { not_before, expires, not_after_block });
+        }
+        let domain = match mode {
+            InvocationMode::Live => &held.live,
+            InvocationMode::DryRun => &held.dry_run,
+        };
+        sign(&held.signing, result.eip712_signing_hash(domain))
+    }
+
+    /// A secret shared with the holder of another X25519 key:
+    /// `keccak256("cryptlet/channel/v1" ‖ x25519 ‖ peer's key ‖ own key ‖ context)`.
+    pub(crate) fn agree(&self, key: KeyHandle, peer: [u8; 32], context: B256) -> Result<B256, KeyringRefusal> {
+        let held = self.held.get(&key).ok_or(KeyringRefusal::UnknownKey)?;
+        let shared = held.agreement.diffie_hellman(&PublicKey::from(peer));
+        if !shared.was_contributory() {
+            return Err(KeyringRefusal::WeakPeer);
+        }
+        let own = held.keys.hpkeKey;
+        let parts: [&[u8]; 5] = [b"cryptlet/channel/v1", shared.as_bytes(), &peer, own.as_slice(), context.as_slice()];
+        let words = Zeroizing::new(parts.concat());
+        Ok(keccak256(&*words))
+    }
+
+    /// Erases the keys of an instance.
+    pub(crate) fn forget(&mut self, key: KeyHandle) {
+        self.held.remove(&key);
+    }
+}
+
+impl InstanceKey {
+    fn generate(terms: &InstanceTerms) -> Result<Self, KeyringRefusal> {
+        let signing = generate_signing()?;
+        let agreement = StaticSecret::from(*random_bytes()?);
+        let keys = InstanceKeys {
+            cryptletId: terms.cryptlet.0,
+            codeDigest: terms.code.0,
+            manifestDigest: terms.manifest_digest,
+            signer: Address::from_public_key(signing.verifying_key()),
+            hpkeKey: B256::from(PublicKey::from(&agreement).to_bytes()),
+            keyEpoch: terms.key_epoch,
+            anchorBlock: terms.anchor_block,
+            anchorHash: terms.anchor_hash,
+            notAfterBlock: terms.not_after_block,
+        };
+        Ok(Self {
+            signing,
+            agreement,
+            keys,
+            registration_id: keys.registration_id().0,
+            live: terms.domain.live(),
+            dry_run: terms.domain.dry_run(),
+        })
+    }
+}
+
+/// A key from the system's randomness. A draw outside the curve's order (chance 2⁻¹²⁸) is drawn again.
+fn generate_signing() -> Result<SigningKey, KeyringRefusal> {
+    loop {
+        let drawn = random_bytes()?;
+        if let Ok(key) = SigningKey::from_slice(&*drawn) {
+            return Ok(key);
+        }
+    }
+}
+
+pub(crate) fn random_bytes() -> Result<Zeroizing<[u8; 32]>, KeyringRefusal> {
+    let mut drawn = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *drawn).map_err(|error| KeyringRefusal::NoRandomness(error.to_string()))?;
+    Ok(drawn)
+}
+
+/// Signs a digest: deterministic (RFC 6979), low-s.
+fn sign(key: &SigningKey, digest: B256) -> Result<Signature65, KeyringRefusal> {
+    let (signature, recovery) =
+        key.sign_prehash_recoverable(digest.as_slice()).map_err(|error| KeyringRefusal::Signing(error.to_string()))?;
+    Ok(alloy_primitives::Signature::from((signature, recovery)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms() -> InstanceTerms {
+        InstanceTerms {
+            domain: FabricDomain { chain_id: 31337, genesis_hash: B256::repeat_byte(1) },
+            cryptlet: CryptletId(B256::repeat_byte(2)),
+            code: CodeDigest(B256::repeat_byte(3)),
+            manifest_digest: B256::repeat_byte(4),
+            key_epoch: 5,
+            anchor_block: 6,
+            anchor_hash: B256::repeat_byte(7),
+            not_after_block: 1000,
+        }
+    }
+
+    fn result_of(keys: &InstanceKeys) -> CryptletResult {
+        CryptletResult {
+            requestHash: B256::repeat_byte(8),
+            registrationId: keys.registration_id().0,
+            keyEpoch: keys.keyEpoch,
+            status: ResultStatus::Ok as u8,
+            outputHash: B256::repeat_byte(9),
+            units: 1,
+            observedAt: 2,
+            notBefore: 3,
+            expires: 4,
+        }
+    }
+
+    #[test]
+    fn live_and_dry_run_signatures_are_of_the_signer_and_differ() {
+        let mut ring = Keyring::default();
+        let (key, keys, _) = ring.create(&terms()).unwrap();
+        let result = result_of(&keys);
+        let live = ring.sign_result(key, &result, InvocationMode::Live).unwrap();
+        let dry_run = ring.sign_result(key, &result, InvocationMode::DryRun).unwrap();
+        assert_ne!(live, dry_run);
+        for (signature, domain) in [(live, terms().domain.live()), (dry_run, terms().domain.dry_run())] {
+            let signature = alloy_primitives::Signature::from_raw(signature.0.as_slice()).unwrap();
+            assert!(signature.normalize_s().is_none(), "low s");
+            let digest = result.eip712_signing_hash(&domain);
+            assert_eq!(signature.recover_address_from_prehash(&digest).unwrap(), keys.signer);
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_instances_own_result_is_not_signed() {
+        let mut ring = Keyring::default();
+        let (key, keys, _) = ring.create(&terms()).unwrap();
+        let (other, ..) = ring.create(&terms()).unwrap();
+        let good = result_of(&keys);
+        let refused = |key, result: CryptletResult| ring.sign_result(key, &result, InvocationMode::Live).is_err();
+        assert!(refused(other, good));
+        assert!(refused(key, CryptletResult { keyEpoch: 6, ..good }));
+        assert!(refused(key, CryptletResult { status: 2, ..good }));
+        assert!(refused(key, CryptletResult { status: 9, ..good }));
+        assert!(refused(key, CryptletResult { expires: 1001, ..good }));
+        assert!(refused(key, CryptletResult { notBefore: 5, ..good }));
+        assert!(refused(KeyHandle(77), good));
+        assert!(!refused(key, good));
+    }
+
+    #[test]
+    fn both_sides_of_a_channel_find_the_same_secret() {
+        let mut ring = Keyring::default();
+        let (key, keys, _) = ring.create(&terms()).unwrap();
+        let client = StaticSecret::from([7; 32]);
+        let client_key = PublicKey::from(&client).to_bytes();
+        let context = B256::repeat_byte(1);
+
+        let secret = ring.agree(key, client_key, context).unwrap();
+
+        let shared = client.diffie_hellman(&PublicKey::from(keys.hpkeKey.0));
+        let parts: [&[u8]; 5] =
+            [b"cryptlet/channel/v1", shared.as_bytes(), &client_key, keys.hpkeKey.as_slice(), context.as_slice()];
+        assert_eq!(secret, keccak256(parts.concat()));
+        assert_ne!(secret, ring.agree(key, client_key, B256::ZERO).unwrap());
+        assert_eq!(ring.agree(key, [0; 32], context), Err(KeyringRefusal::WeakPeer));
+    }
+
+    #[test]
+    fn forgotten_keys_sign_nothing() {
+        let mut ring = Keyring::default();
+        let (key, keys, _) = ring.create(&terms()).unwrap();
+        ring.forget(key);
+        assert_eq!(
+            ring.sign_result(key, &result_of(&keys), InvocationMode::Live),
+            Err(KeyringRefusal::UnknownKey)
+        );
+    }
+}

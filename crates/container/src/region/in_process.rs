@@ -1,0 +1,99 @@
+//! Isolation `none`: guests and keys in the caller's own address space. For tests of what stands above, where no worker binary
+//! is at hand; it says so in its measurement, and no policy should name it.
+
+use super::{Isolation, IsolatedRegion, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
+use crate::{
+    artefact::{self, Artefact},
+    call::{CallAnswer, CallInputs, CallOut},
+    engine::{self, EngineProfile},
+    fault::ContainerFault,
+    guest::{self, Guest},
+    keyring::InstanceTerms,
+    sandbox::SandboxReport,
+    signers::InsecureLocalKey,
+};
+use alloy_primitives::B256;
+use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Signature65};
+use std::{num::NonZeroU32, sync::Arc};
+
+/// Guests that may run at once.
+const GUESTS_MAX: NonZeroU32 = NonZeroU32::new(16).expect("not zero");
+
+/// The provider without isolation. The same engine profile, so the same results; no clock stops a call, only fuel does.
+pub struct InsecureInProcess {
+    engine: wasmtime::Engine,
+    stack: MeasuredStack,
+}
+
+impl InsecureInProcess {
+    /// A provider that protects nothing from anything.
+    pub fn insecure_new() -> Result<Self, ContainerFault> {
+        let stack = MeasuredStack {
+            isolation: Isolation::None,
+            engine_profile: EngineProfile::current().digest(),
+            worker_binary: B256::ZERO,
+            worker_sandbox: SandboxReport::default(),
+            signer_sandbox: SandboxReport::default(),
+        };
+        Ok(Self { engine: engine::engine(GUESTS_MAX)?, stack })
+    }
+}
+
+impl IsolationProvider for InsecureInProcess {
+    fn stack(&self) -> &MeasuredStack {
+        &self.stack
+    }
+
+    fn prepare(&self, component: &[u8]) -> Result<Artefact, ContainerFault> {
+        let bytes = guest::compile(&self.engine, component)?;
+        Ok(Artefact { name: artefact::name_of(&self.engine, component), bytes: bytes.into() })
+    }
+
+    fn create(
+        &self,
+        artefact: &Artefact,
+        terms: &InstanceTerms,
+        call_out: Arc<dyn CallOut>,
+    ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
+        // SAFETY: as far as this provider goes: the artefact came from `prepare`, or from a caller who wants it run.
+        let guest = unsafe { Guest::load(&self.engine, &artefact.bytes) }?;
+        let instance = Instance::new(InsecureLocalKey::insecure_create(terms)?, self.stack.measurement())?;
+        Ok(Arc::new(InProcessRegion { guest, instance, call_out }))
+    }
+}
+
+struct InProcessRegion {
+    guest: Guest,
+    instance: Instance,
+    call_out: Arc<dyn CallOut>,
+}
+
+impl IsolatedRegion for InProcessRegion {
+    fn io_control(&self, inputs: &CallInputs, input: &[u8]) -> Result<CallAnswer, ContainerFault> {
+        Ok(self.guest.call(inputs, input.to_vec(), Arc::clone(&self.call_out)))
+    }
+
+    fn sign_message(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {
+        self.instance.sign(result, mode)
+    }
+
+    fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
+        self.instance.agree(peer_key, context)
+    }
+
+    fn digest(&self) -> RegionDigest {
+        self.instance.digest()
+    }
+
+    fn keys(&self) -> &InstanceKeys {
+        &self.instance.keys
+    }
+
+    fn keys_signature(&self) -> Signature65 {
+        self.instance.keys_signature
+    }
+
+    fn random_seed(&self, call_key: B256, mode: InvocationMode) -> B256 {
+        self.instance.random_seed(call_key, mode)
+    }
+}

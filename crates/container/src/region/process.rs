@@ -1,0 +1,168 @@
+//! Isolation `process`, the default: guests run in sandboxed worker processes, keys live in signer processes, compiling is
+//! done in a process that does nothing else. This process only carries values between them.
+
+use super::{Isolation, IsolatedRegion, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
+use crate::{
+    artefact::{self, Artefact, ArtefactCache},
+    call::{CallAnswer, CallInputs, CallOut},
+    compile::{self, CompileBounds},
+    engine::{self, EngineProfile},
+    fault::ContainerFault,
+    keyring::InstanceTerms,
+    pool::{PoolConfig, WorkerPool},
+    process::WorkerCommand,
+    sandbox::SandboxPolicy,
+    signers::SignerPool,
+};
+use alloy_primitives::{B256, keccak256};
+use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Measurement, Signature65};
+use std::{
+    fs,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+};
+
+/// How to run isolated processes.
+#[derive(Debug)]
+pub struct ProcessConfig {
+    /// How to start one.
+    pub command: WorkerCommand,
+    /// Which protections are demanded of each.
+    pub policy: SandboxPolicy,
+    /// The workers.
+    pub pool: PoolConfig,
+    /// Signer processes.
+    pub signers: NonZeroUsize,
+    /// What compiling a component may take.
+    pub compile: CompileBounds,
+    /// Where compiled code is kept; without it every start compiles anew.
+    pub cache: Option<ArtefactCache>,
+}
+
+impl ProcessConfig {
+    /// Everything strict, one worker per core, no cache.
+    pub fn new(command: WorkerCommand) -> Self {
+        let pool = PoolConfig::default();
+        let signers = pool.workers;
+        let policy = SandboxPolicy::strict();
+        Self { command, policy, pool, signers, compile: CompileBounds::default(), cache: None }
+    }
+}
+
+/// The provider. Dropping the last handle on it, and on its regions, ends its processes.
+pub struct ProcessProvider {
+    shared: Arc<Shared>,
+    command: WorkerCommand,
+    policy: SandboxPolicy,
+    compile: CompileBounds,
+    cache: Option<ArtefactCache>,
+    /// Only asked for its compatibility; it runs nothing.
+    engine: wasmtime::Engine,
+}
+
+struct Shared {
+    pool: WorkerPool,
+    signers: SignerPool,
+    stack: MeasuredStack,
+    measurement: Measurement,
+}
+
+impl ProcessProvider {
+    /// Starts signers and workers, and measures them. Fails if their sandbox is weaker than the policy demands.
+    pub fn start(config: ProcessConfig) -> Result<Self, ContainerFault> {
+        let ProcessConfig { command, policy, pool, signers, compile, cache } = config;
+        let worker_binary = hash_of_binary(&command)?;
+        let signers = SignerPool::start(signers, command.clone(), policy.clone())?;
+        let pool = WorkerPool::start(pool, command.clone(), policy.clone())?;
+        let stack = MeasuredStack {
+            isolation: Isolation::Process,
+            engine_profile: EngineProfile::current().digest(),
+            worker_binary,
+            worker_sandbox: pool.report().clone(),
+            signer_sandbox: signers.report().clone(),
+        };
+        let measurement = stack.measurement();
+        let engine = engine::engine(NonZeroU32::MIN)?;
+        let shared = Arc::new(Shared { pool, signers, stack, measurement });
+        Ok(Self { shared, command, policy, compile, cache, engine })
+    }
+
+    /// Process ids of the workers there are.
+    pub fn worker_ids(&self) -> Vec<u32> {
+        self.shared.pool.worker_ids()
+    }
+}
+
+impl IsolationProvider for ProcessProvider {
+    fn stack(&self) -> &MeasuredStack {
+        &self.shared.stack
+    }
+
+    fn prepare(&self, component: &[u8]) -> Result<Artefact, ContainerFault> {
+        let name = artefact::name_of(&self.engine, component);
+        if let Some(cache) = &self.cache
+            && let Some(artefact) = cache.load(name)?
+        {
+            return Ok(artefact);
+        }
+        let bytes = compile::in_jail(&self.command, &self.policy, &self.compile, component)?;
+        let artefact = Artefact { name, bytes: bytes.into() };
+        if let Some(cache) = &self.cache {
+            cache.store(&artefact)?;
+        }
+        Ok(artefact)
+    }
+
+    fn create(
+        &self,
+        artefact: &Artefact,
+        terms: &InstanceTerms,
+        call_out: Arc<dyn CallOut>,
+    ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
+        let instance = Instance::new(self.shared.signers.create(terms)?, self.shared.measurement)?;
+        Ok(Arc::new(ProcessRegion { shared: Arc::clone(&self.shared), artefact: artefact.clone(), instance, call_out }))
+    }
+}
+
+struct ProcessRegion {
+    shared: Arc<Shared>,
+    artefact: Artefact,
+    instance: Instance,
+    call_out: Arc<dyn CallOut>,
+}
+
+impl IsolatedRegion for ProcessRegion {
+    fn io_control(&self, inputs: &CallInputs, input: &[u8]) -> Result<CallAnswer, ContainerFault> {
+        self.shared.pool.call(&self.artefact, inputs, input, &*self.call_out)
+    }
+
+    fn sign_message(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {
+        self.instance.sign(result, mode)
+    }
+
+    fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
+        self.instance.agree(peer_key, context)
+    }
+
+    fn digest(&self) -> RegionDigest {
+        self.instance.digest()
+    }
+
+    fn keys(&self) -> &InstanceKeys {
+        &self.instance.keys
+    }
+
+    fn keys_signature(&self) -> Signature65 {
+        self.instance.keys_signature
+    }
+
+    fn random_seed(&self, call_key: B256, mode: InvocationMode) -> B256 {
+        self.instance.random_seed(call_key, mode)
+    }
+}
+
+fn hash_of_binary(command: &WorkerCommand) -> Result<B256, ContainerFault> {
+    let program = command.program.display().to_string();
+    let bytes = fs::read(&command.program);
+    bytes.map(keccak256).map_err(|source| ContainerFault::Spawn { role: "worker", program, source })
+}

@@ -1,0 +1,26 @@
+//! Landlock: every kind of file and TCP access is handled, and no rule allows any.
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, RulesetAttr, Ruleset, RulesetStatus, Scope,
+};
+
+/// The oldest interface that covers all file accesses and TCP (Linux 6.7); newer scopes are taken where they exist.
+const REQUIRED: ABI = ABI::V4;
+const WANTED: ABI = ABI::V6;
+
+pub(super) fn restrict() -> Result<(), String> {
+    let status = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(REQUIRED))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(REQUIRED)))
+        .map(|rules| rules.set_compatibility(CompatLevel::BestEffort))
+        .and_then(|rules| rules.handle_access(AccessFs::from_all(WANTED)))
+        .and_then(|rules| rules.scope(Scope::from_all(WANTED)))
+        .and_then(|rules| rules.create())
+        .and_then(|rules| rules.restrict_self())
+        .map_err(|error| error.to_string())?;
+    match status.ruleset {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+        RulesetStatus::NotEnforced => Err("this kernel does not enforce it".into()),
+    }
+}

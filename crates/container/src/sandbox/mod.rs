@@ -1,0 +1,180 @@
+//! The sandbox of a worker process. The process locks itself in before it reads anything a guest could have made, then tries
+//! the door from inside, and reports what it found. The report is part of the measurement: what was not in force is not claimed.
+
+mod landlock;
+mod namespaces;
+mod privileges;
+mod resources;
+mod seccomp;
+mod self_check;
+
+pub use resources::ResourceBounds;
+
+use alloy_primitives::{B256, keccak256};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// One thing that stands between a guest that has broken out of its engine and the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[repr(u8)]
+pub enum Protection {
+    /// A user namespace of its own.
+    UserNamespace,
+    /// A mount namespace of its own.
+    MountNamespace,
+    /// A network namespace of its own, with nothing in it.
+    NetworkNamespace,
+    /// A process namespace of its own: it sees no other process.
+    PidNamespace,
+    /// An IPC namespace of its own.
+    IpcNamespace,
+    /// A host name of its own.
+    UtsNamespace,
+    /// The root folder is an empty, read-only file system.
+    EmptyRoot,
+    /// It does not run as the machine's root.
+    UnprivilegedUser,
+    /// No capabilities, and none to be had.
+    NoCapabilities,
+    /// `no_new_privs`: nothing it executes can gain rights.
+    NoNewPrivileges,
+    /// No core dumps, and no attaching by processes of the same user.
+    NoCoreDumps,
+    /// Limits on memory, files, processes.
+    ResourceLimits,
+    /// Landlock: no access to any file, no TCP.
+    Landlock,
+    /// A list of allowed system calls; others fail, hostile ones kill.
+    Seccomp,
+    /// Observed from inside: no file can be opened.
+    NoFiles,
+    /// Observed from inside: no socket can be made.
+    NoNetwork,
+    /// Observed from inside: no process can be made.
+    NoNewProcesses,
+}
+
+impl Protection {
+    /// Every protection.
+    pub const ALL: [Self; 17] = [
+        Self::UserNamespace,
+        Self::MountNamespace,
+        Self::NetworkNamespace,
+        Self::PidNamespace,
+        Self::IpcNamespace,
+        Self::UtsNamespace,
+        Self::EmptyRoot,
+        Self::UnprivilegedUser,
+        Self::NoCapabilities,
+        Self::NoNewPrivileges,
+        Self::NoCoreDumps,
+        Self::ResourceLimits,
+        Self::Landlock,
+        Self::Seccomp,
+        Self::NoFiles,
+        Self::NoNetwork,
+        Self::NoNewProcesses,
+    ];
+    /// What no policy can do without: with less, a guest that escapes its engine reaches files or the network.
+    pub const INDISPENSABLE: [Self; 5] =
+        [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork];
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Which protections a caller can do without on machines that cannot give them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxPolicy {
+    tolerated: BTreeSet<Protection>,
+}
+
+impl SandboxPolicy {
+    /// Everything must be in force.
+    pub fn strict() -> Self {
+        Self::default()
+    }
+
+    /// These may be missing. The indispensable ones cannot be waived, and are ignored here.
+    pub fn dangerous_without(tolerated: impl IntoIterator<Item = Protection>) -> Self {
+        let is_waivable = |protection: &Protection| !Protection::INDISPENSABLE.contains(protection);
+        Self { tolerated: tolerated.into_iter().filter(is_waivable).collect() }
+    }
+
+    /// Whatever the machine cannot give may be missing, save the indispensable: for nested containers and old kernels.
+    pub fn dangerous_best_effort() -> Self {
+        Self::dangerous_without(Protection::ALL)
+    }
+
+    /// What the report lacks that this policy demands.
+    pub fn objections(&self, report: &SandboxReport) -> Vec<(Protection, String)> {
+        let is_wanted = |protection: &&Protection| {
+            !report.in_force.contains(protection) && !self.tolerated.contains(protection)
+        };
+        let why = |protection: &Protection| report.missing.get(protection).cloned().unwrap_or_else(|| "not reported".into());
+        Protection::ALL.iter().filter(is_wanted).map(|protection| (*protection, why(protection))).collect()
+    }
+}
+
+/// What was in force in one process, as it found itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxReport {
+    /// In force.
+    pub in_force: BTreeSet<Protection>,
+    /// Not in force, and why.
+    pub missing: BTreeMap<Protection, String>,
+}
+
+impl SandboxReport {
+    /// Hash of what was in force, for the measurement.
+    pub fn digest(&self) -> B256 {
+        let names: Vec<String> = self.in_force.iter().map(ToString::to_string).collect();
+        keccak256(format!("cryptlet/sandbox/v1\n{}", names.join("\n")))
+    }
+
+    fn note(&mut self, protection: Protection, outcome: Result<(), impl fmt::Display>) {
+        match outcome {
+            Ok(()) => {
+                self.in_force.insert(protection);
+            }
+            Err(why) => {
+                self.missing.insert(protection, why.to_string());
+            }
+        }
+    }
+}
+
+/// What a process does after it has locked itself in, and so which system calls it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Runs guests: may make memory executable.
+    Run,
+    /// Compiles: may also start threads.
+    Compile,
+    /// Holds keys: neither.
+    Sign,
+}
+
+/// Locks the calling process in, for good. It must have a single thread and hold no file but its channel. On return it may be
+/// another process than before (the first one of a process namespace); the original waits for it and ends as it ends.
+pub(crate) fn enter(profile: Profile, bounds: &ResourceBounds) -> SandboxReport {
+    let mut report = SandboxReport::default();
+    report.note(Protection::NoNewPrivileges, privileges::forbid_new());
+    namespaces::enter(&mut report);
+    report.note(Protection::NoCapabilities, privileges::drop_capabilities());
+    report.note(Protection::NoCoreDumps, privileges::forbid_dumps());
+    report.note(Protection::ResourceLimits, resources::limit(profile, bounds));
+    report.note(Protection::Landlock, landlock::restrict());
+    report.note(Protection::Seccomp, seccomp::restrict(profile));
+    self_check::run(&mut report);
+    report
+}

@@ -1,0 +1,108 @@
+//! The messages.
+
+use crate::{
+    call::{CallAnswer, CallInputs},
+    fault::GuestRefusal,
+    keyring::{InstanceTerms, KeyHandle},
+    sandbox::{ResourceBounds, SandboxReport},
+};
+use alloy_primitives::B256;
+use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Signature65};
+use serde::{Deserialize, Serialize};
+
+/// Changes whenever a message does. Both sides are normally the same binary; this is for when they are not.
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
+
+/// What a child process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    Run,
+    Compile,
+    Sign,
+}
+
+impl Role {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Run => "worker",
+            Self::Compile => "compiler",
+            Self::Sign => "signer",
+        }
+    }
+}
+
+/// First message, from the supervisor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) version: u32,
+    pub(crate) role: Role,
+    pub(crate) bounds: ResourceBounds,
+}
+
+/// First message back. From here on the child is locked in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) version: u32,
+    pub(crate) profile: B256,
+    pub(crate) report: SandboxReport,
+}
+
+/// To a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    /// Compiled code follows, this many raw bytes. No answer if it loads.
+    Load { artefact: B256, bytes: u64 },
+    /// Forget this code.
+    Unload { artefact: B256 },
+    /// Run one call.
+    Call { artefact: B256, inputs: CallInputs, input: Vec<u8> },
+}
+
+/// From a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromWorker {
+    Loaded,
+    Refused(GuestRefusal),
+    /// A guest's log line, while its call runs.
+    Log(String),
+    Answer(CallAnswer),
+}
+
+/// To a compiler: a component follows, this many raw bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CompileTask {
+    pub(crate) bytes: u64,
+}
+
+/// From a compiler.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromCompiler {
+    /// The artefact follows, this many raw bytes.
+    Compiled {
+        bytes: u64,
+    },
+    Refused(GuestRefusal),
+}
+
+/// To a signer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToSigner {
+    /// Make an instance's keys.
+    Create(InstanceTerms),
+    /// Sign a result of that instance.
+    Sign { key: KeyHandle, result: CryptletResult, mode: InvocationMode },
+    /// Agree on a secret with whoever has the other half of this X25519 key.
+    Agree { key: KeyHandle, peer: [u8; 32], context: B256 },
+    /// Forget the keys.
+    Forget(KeyHandle),
+}
+
+/// From a signer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromSigner {
+    Created { key: KeyHandle, keys: InstanceKeys, signature: Signature65 },
+    Signed(Signature65),
+    Secret(B256),
+    Forgotten,
+    Refused(String),
+}

@@ -52,7 +52,8 @@ abstract contract ContractCryptlet {
         _;
     }
 
-    /// @param config What the fabric is to create: digest of a package or the code itself, how many instances, how isolated.
+    /// @param config What the fabric is to create: digest of a package or the code itself, how many instances, how isolated. Inline code is
+    /// part of the init code, which EIP-3860 limits to 49,152 bytes: larger cryptlets go by the digest of their package.
     constructor(string memory name, CreateConfig memory config) {
         CreatedInstance memory created = abi.decode(CRYPTO_DELEGATE.create(abi.encode(config)), (CreatedInstance));
         CRYPTLET_REGISTRY.registerContractCryptlet(_terms(name, config), created);

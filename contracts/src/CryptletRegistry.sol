@@ -239,6 +239,8 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
             signer: item.signer,
             keyEpoch: item.keyEpoch,
             notAfterBlock: item.notAfterBlock,
+            provider: item.provider,
+            isolation: item.isolation,
             isActive: _isInForce(item)
         });
     }

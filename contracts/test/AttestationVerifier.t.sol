@@ -6,10 +6,15 @@ import {AttestationVerifier} from "../src/AttestationVerifier.sol";
 import {TrustedInstanceDirectory} from "../src/TrustedInstanceDirectory.sol";
 import {EnvelopeFault} from "../src/interfaces/IAttestationVerifier.sol";
 import {FabricTypedData} from "../src/libraries/FabricTypedData.sol";
-import {ATTESTATION_VERIFIER as VERIFIER, CRYPTLET_REGISTRY as REGISTRY} from "../src/libraries/SystemContracts.sol";
+import {
+    ATTESTATION_VERIFIER as VERIFIER,
+    CRYPTLET_POLICY,
+    CRYPTLET_REGISTRY as REGISTRY
+} from "../src/libraries/SystemContracts.sol";
 import {InstanceState} from "../src/types/Cryptlet.sol";
 import {CryptletId, RegistrationId} from "../src/types/Ids.sol";
 import {Envelope, EnvelopeRequest, EnvelopeResult, FabricDomain} from "../src/types/Signed.sol";
+import {Isolation, Providers} from "../src/types/Words.sol";
 import {FabricTest} from "./support/FabricTest.sol";
 import {vm} from "./support/Vm.sol";
 
@@ -126,6 +131,17 @@ contract AttestationVerifierTest is FabricTest {
         vm.prank(PUBLISHER);
         REGISTRY.suspendCryptlet(tools);
         _expect(_envelope(), EnvelopeFault.InactiveInstance);
+    }
+
+    function test_check_refusesWhatThePolicyNoLongerAccepts() public {
+        uint256 snapshot = vm.snapshotState();
+        vm.prank(ADMIN);
+        CRYPTLET_POLICY.setProviderAccepted(Providers.SOFTWARE, false);
+        _expect(_envelope(), EnvelopeFault.NotAccepted);
+        vm.revertToState(snapshot);
+        vm.prank(ADMIN);
+        CRYPTLET_POLICY.setMinimumIsolation(Isolation.Vm);
+        _expect(_envelope(), EnvelopeFault.NotAccepted);
     }
 
     function test_check_refusesRotatedKeys() public {

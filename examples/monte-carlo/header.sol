@@ -18,13 +18,7 @@ interface MonteCarlo {
     /// @param yearsWad Years to expiry, fixed point like the rest.
     /// @return callPrice The estimate.
     /// @return standardError Its standard error.
-    function price(
-        uint256 spot,
-        uint256 strike,
-        uint256 rate,
-        uint256 volatility,
-        uint256 yearsWad,
-        uint32 paths,
-        uint64 seed
-    ) external returns (uint256 callPrice, uint256 standardError);
+    function price(uint256 spot, uint256 strike, uint256 rate, uint256 volatility, uint256 yearsWad, uint32 paths, uint64 seed)
+        external
+        returns (uint256 callPrice, uint256 standardError);
 }

@@ -22,6 +22,8 @@ enum EnvelopeFault {
     WrongKeyEpoch,
     /// Not a canonical signature by the instance's key.
     WrongSigner,
+    /// The policy, as it is now, does not accept the instance's provider or its isolation.
+    NotAccepted,
     /// The current block is before `notBefore`.
     NotYetValid,
     /// The current block is after `expires`, or after the instance's last block.
@@ -32,7 +34,8 @@ enum EnvelopeFault {
 /// @notice System contract at `0x…cd03`; has no state and no constructor, so it can be deployed on any chain.
 interface IAttestationVerifier {
     /// @notice Is this a result that counts on this chain, in this block? Same rule as `ICryptoDelegate.verify`: the envelope is
-    /// consistent in itself, signed by an active instance of the cryptlet it names, and the block lies within its validity.
+    /// consistent in itself, signed by an active instance of the cryptlet it names, which the policy accepts, and the block lies within its
+    /// validity. The delegate reads registry and policy at the end of the parent block, this contract as they are now.
     function verify(Envelope calldata envelope) external view returns (bool isValid);
 
     /// @notice Like `verify`, and says what is wrong.

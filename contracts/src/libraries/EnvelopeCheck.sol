@@ -7,6 +7,7 @@ import {InstanceState} from "../types/Cryptlet.sol";
 import {Envelope} from "../types/Signed.sol";
 import {ResultStatus} from "../types/Words.sol";
 import {FabricTypedData} from "./FabricTypedData.sol";
+import {CRYPTLET_POLICY} from "./SystemContracts.sol";
 
 /// @title The rule for envelopes, in the order in which the native verifier applies it
 library EnvelopeCheck {
@@ -29,8 +30,10 @@ library EnvelopeCheck {
         return EnvelopeFault.None;
     }
 
-    /// Validity in the current block of the chain the envelope is of.
+    /// Acceptance and validity in the current block of the chain the envelope is of.
     function validate(Envelope calldata envelope, InstanceState memory state) internal view returns (EnvelopeFault) {
+        bool isIsolated = state.isolation >= CRYPTLET_POLICY.minimumIsolation();
+        if (!isIsolated || !CRYPTLET_POLICY.isProviderAccepted(state.provider)) return EnvelopeFault.NotAccepted;
         if (block.number < envelope.result.notBefore) return EnvelopeFault.NotYetValid;
         if (block.number > envelope.result.expires || block.number > state.notAfterBlock) return EnvelopeFault.Expired;
         return EnvelopeFault.None;

@@ -110,6 +110,8 @@ struct InstanceState {
     address signer;
     uint64 keyEpoch;
     uint64 notAfterBlock;
+    uint16 provider;
+    Isolation isolation;
     /// Neither revoked nor retired, of its cryptlet's current epoch and code, and the cryptlet active.
     bool isActive;
 }

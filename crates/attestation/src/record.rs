@@ -9,7 +9,7 @@ use crate::{
     registry::{CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry},
     signature::{SignatureFault, digest_of, recover},
 };
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::SolStruct;
 use cryptlet_primitives::{
     CodeDigest, CryptletId, CryptletResult, FabricDomain, FabricLimits, Record, RegistrationId, ResultStatus,
@@ -123,6 +123,8 @@ pub enum RecordFault {
     KeyEpoch { expected: u64, found: u64 },
     #[error("instance {instance} was attested by provider {provider}, which the policy does not accept")]
     ProviderNotAccepted { instance: RegistrationId, provider: u16 },
+    #[error("instance {instance} was attested with isolation {isolation}; {needed} is needed")]
+    IsolationTooWeak { instance: RegistrationId, isolation: u8, needed: u8 },
     #[error("the result holds from block {not_before} to block {expires}; this is block {block}")]
     OutsideWindow { not_before: u64, expires: u64, block: u64 },
     #[error("the result claims {units} compute units; the call paid for {units_max}")]
@@ -135,6 +137,37 @@ pub enum RecordFault {
     UnavailableReason(Bytes),
     #[error("the call has waited {waited} blocks since its anchor; `Unavailable` needs {needed}")]
     UnavailableTooEarly { waited: u64, needed: u32 },
+}
+
+impl RecordFault {
+    /// What a contract is told if a host keeps giving answers with this fault until the call's time is over.
+    pub const fn reason(&self) -> UnavailableReason {
+        match self {
+            Self::RequestHash { .. }
+            | Self::Cryptlet { .. }
+            | Self::RequestCode { .. }
+            | Self::PolicyVersion { .. }
+            | Self::AnchorOutOfReach { .. }
+            | Self::AnchorHash { .. } => UnavailableReason::WrongRequest,
+            Self::OutputHash { .. }
+            | Self::UnknownStatus(_)
+            | Self::UnavailableNotBlank(_)
+            | Self::UnavailableReason(_)
+            | Self::UnavailableTooEarly { .. } => UnavailableReason::Malformed,
+            Self::Signature(_)
+            | Self::WrongSigner { .. }
+            | Self::UnknownInstance(_)
+            | Self::InstanceInactive { .. }
+            | Self::InstanceOfOther { .. }
+            | Self::InstanceCode { .. }
+            | Self::KeyEpoch { .. }
+            | Self::ProviderNotAccepted { .. }
+            | Self::IsolationTooWeak { .. } => UnavailableReason::BadSignature,
+            Self::OutsideWindow { .. } | Self::InstanceExpired { .. } => UnavailableReason::Expired,
+            Self::TooManyUnits { .. } | Self::OutputTooLong { .. } => UnavailableReason::OverLimit,
+            Self::CryptletInactive { .. } => UnavailableReason::Refused,
+        }
+    }
 }
 
 /// May this record be part of the block? `cryptlet`, `instance` (`None` if the registry has none under the record's
@@ -215,6 +248,10 @@ pub fn verify_instance(
     }
     if !policy.accepts(instance.provider) {
         return Err(RecordFault::ProviderNotAccepted { instance: id, provider: instance.provider });
+    }
+    let needed = cryptlet.isolation.max(policy.minimum_isolation);
+    if instance.isolation < needed {
+        return Err(RecordFault::IsolationTooWeak { instance: id, isolation: instance.isolation, needed });
     }
     Ok(())
 }
@@ -317,12 +354,4 @@ pub fn unavailable_reason(output: &[u8]) -> Option<UnavailableReason> {
         [reason] => UnavailableReason::try_from(*reason).ok(),
         _ => None,
     }
-}
-
-/// Policy bits, for tests and tools: the set that accepts exactly these providers.
-pub fn provider_bits(providers: &[u16]) -> U256 {
-    providers
-        .iter()
-        .filter(|provider| **provider < 256)
-        .fold(U256::ZERO, |bits, provider| bits | (U256::ONE << usize::from(*provider)))
 }

@@ -1,7 +1,7 @@
 //! What the system contracts say, as plain values. Whoever reads them from storage fills them in; nothing here knows how.
 
-use alloy_primitives::{Address, U256};
-use cryptlet_primitives::{CodeDigest, CryptletId, Measurement, RegistrationId};
+use alloy_primitives::Address;
+use cryptlet_primitives::{CodeDigest, CryptletId, RegistrationId};
 use serde::{Deserialize, Serialize};
 
 /// Life of a cryptlet in `CryptletRegistry`. The numbers are those of the contract.
@@ -28,8 +28,10 @@ pub enum InstanceStatus {
     Unknown = 0,
     /// May sign.
     Active = 1,
-    /// May not sign any more.
+    /// May not sign any more: a judgement.
     Revoked = 2,
+    /// May not sign any more: its time was over.
+    Retired = 3,
 }
 
 /// How a cryptlet is answered in `eth_call` and `eth_estimateGas`. The numbers are those of the contract.
@@ -42,7 +44,7 @@ pub enum SimulationPolicy {
     Live = 0,
     /// The last recorded answer to the same input.
     Memo = 1,
-    /// An empty answer.
+    /// The answer that the publisher registered.
     Stub = 2,
     /// Refused.
     Deny = 3,
@@ -66,7 +68,9 @@ pub struct CryptletEntry {
     pub output_bytes_max: u32,
     /// Current epoch of the cryptlet's keys; results of other epochs are refused.
     pub key_epoch: u64,
-    /// Registered instances that are not revoked. Some may have expired.
+    /// Least isolation its instances must have: 0 none, 1 process, 2 vm, 3 enclave.
+    pub isolation: u8,
+    /// Instances of the current key epoch that are neither revoked nor retired. Some may have expired.
     pub active_instances: u32,
     /// How simulations are answered.
     pub simulation: SimulationPolicy,
@@ -92,8 +96,8 @@ pub struct InstanceEntry {
     pub not_after_block: u64,
     /// Isolation provider that was attested at registration.
     pub provider: u16,
-    /// What the provider measured.
-    pub measurement: Measurement,
+    /// Isolation that was attested at registration.
+    pub isolation: u8,
 }
 
 /// What `CryptletPolicy` accepts in the parent block's state.
@@ -103,13 +107,15 @@ pub struct PolicyEntry {
     /// Rises with each change.
     pub version: u32,
     /// Bit `p` is set if provider number `p` is accepted.
-    pub accepted_providers: U256,
+    pub accepted_providers: u32,
+    /// Least isolation of any instance, whatever its cryptlet signed up for.
+    pub minimum_isolation: u8,
 }
 
 impl PolicyEntry {
     /// Is an instance of this provider accepted?
     pub fn accepts(&self, provider: u16) -> bool {
-        provider < 256 && self.accepted_providers.bit(usize::from(provider))
+        provider < 32 && self.accepted_providers >> provider & 1 == 1
     }
 }
 
@@ -129,5 +135,5 @@ macro_rules! from_number {
 }
 
 from_number!(CryptletStatus: Unknown, Active, Suspended, Revoked);
-from_number!(InstanceStatus: Unknown, Active, Revoked);
+from_number!(InstanceStatus: Unknown, Active, Revoked, Retired);
 from_number!(SimulationPolicy: Live, Memo, Stub, Deny);

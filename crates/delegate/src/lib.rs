@@ -1,1 +1,23 @@
-//! …
+#![doc = include_str!("../README.md")]
+
+pub mod alloy;
+pub mod context;
+pub mod error;
+mod invoke;
+pub mod parent;
+pub mod precompile;
+pub mod registry_layout;
+mod reply;
+pub mod run;
+pub mod transcript;
+
+pub use alloy::{DelegateEvm, DelegateEvmContext, DelegateEvmFactory};
+pub use context::{Anchor, BlockSpending, DelegateContext, DelegateScope, DelegateSlot, SimulationGas};
+pub use error::DelegateError;
+pub use parent::{DatabaseParent, ParentState, ParentStateError};
+pub use precompile::DelegatePrecompiles;
+pub use run::{
+    BuildOutcome, Built, Executed, ReplayError, SimulateOutcome, Suspension, build_to_end, build_transaction,
+    replay_transaction, simulate_transaction,
+};
+pub use transcript::{Answer, DryRunAnswer, DryRunOutcome, Rehearsal, Transcript};

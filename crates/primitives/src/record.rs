@@ -5,10 +5,12 @@
 //! another hash.
 
 use crate::{
+    fabric::{FabricAnswer, UnavailableReason},
+    invocation::Invocation,
     signature::Signature65,
     typed_data::{CryptletRequest, CryptletResult, ResultStatus},
 };
-use alloy_primitives::{Bytes, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,29 @@ pub enum RecordDecodeError {
 }
 
 impl Record {
+    /// The record of an invocation and its answer. Nothing about the answer is checked here.
+    pub fn answered(invocation: &Invocation, answer: FabricAnswer) -> Self {
+        let FabricAnswer { result, output, signature } = answer;
+        Self { request: invocation.request, result, output, signature }
+    }
+
+    /// The record of an invocation that no host answered in time. No one signs it, so but for the reason it is blank.
+    pub fn unavailable(invocation: &Invocation, reason: UnavailableReason) -> Self {
+        let output = Bytes::from(vec![reason as u8]);
+        let result = CryptletResult {
+            requestHash: invocation.request_hash(),
+            registrationId: B256::ZERO,
+            keyEpoch: 0,
+            status: ResultStatus::Unavailable as u8,
+            outputHash: keccak256(&output),
+            units: 0,
+            observedAt: 0,
+            notBefore: 0,
+            expires: 0,
+        };
+        Self { request: invocation.request, result, output, signature: Signature65::NONE }
+    }
+
     /// The status, if it is one this version knows.
     pub fn status(&self) -> Option<ResultStatus> {
         self.result.status.try_into().ok()

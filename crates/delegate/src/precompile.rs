@@ -1,0 +1,237 @@
+//! The CryptoDelegate as a precompile: what it refuses, what it charges first, and which function answers.
+//!
+//! It wraps the precompiles of the chain it is installed in. Its address is **not** among the warm addresses (EIP-2929):
+//! like any contract it is cold at first, because its answers are impure and it must stay out of whatever caches or
+//! prewarms precompiles. With the delegate disabled the inner provider sees every call, and nothing else changes.
+
+use crate::{
+    context::{Abort, DelegateSlot},
+    invoke::{Call, Function, create, invoke},
+    reply::Reply,
+};
+use alloy_primitives::{Address, Bytes, U256};
+use alloy_sol_types::{SolCall, SolValue};
+use cryptlet_attestation::{RecoveredRecord, appraise, record::verify_signed};
+use cryptlet_primitives::{
+    CryptletId, CryptletRequest, CryptletResult, Record, RefusalCode, RegistrationId, ResultStatus, Signature65,
+    abi::{Envelope, ICryptoDelegate},
+    system::CRYPTO_DELEGATE,
+};
+use revm::{
+    context_interface::{Block, Cfg, ContextTr, JournalTr},
+    handler::{EthPrecompiles, PrecompileProvider},
+    interpreter::{CallInputs, InterpreterResult},
+    primitives::AddressSet,
+};
+
+/// Bytes of call data around the input: selector, and words for id, offset, length and padding.
+const CALL_FRAMING_BYTES: usize = 4 + 4 * 32;
+
+/// The precompiles of a chain, and the CryptoDelegate.
+#[derive(Clone, Debug)]
+pub struct DelegatePrecompiles<P = EthPrecompiles> {
+    inner: P,
+}
+
+impl<P> DelegatePrecompiles<P> {
+    /// Adds the delegate to these precompiles.
+    pub const fn new(inner: P) -> Self {
+        Self { inner }
+    }
+
+    /// The chain's other precompiles.
+    pub const fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    /// The chain's other precompiles.
+    pub const fn inner_mut(&mut self) -> &mut P {
+        &mut self.inner
+    }
+}
+
+impl<CTX, P> PrecompileProvider<CTX> for DelegatePrecompiles<P>
+where
+    CTX: ContextTr<Chain: DelegateSlot>,
+    P: PrecompileProvider<CTX, Output = InterpreterResult>,
+{
+    type Output = InterpreterResult;
+
+    fn set_spec(&mut self, spec: <CTX::Cfg as Cfg>::Spec) -> bool {
+        self.inner.set_spec(spec)
+    }
+
+    fn run(&mut self, context: &mut CTX, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
+        if inputs.bytecode_address != CRYPTO_DELEGATE || !context.chain().delegate().is_enabled() {
+            return self.inner.run(context, inputs);
+        }
+        match answer(context, inputs) {
+            Ok(reply) => Ok(Some(reply.into_result(inputs))),
+            Err(abort) => {
+                let why = abort.to_string();
+                if let Some(run) = &mut context.chain_mut().delegate_mut().run {
+                    run.abort = Some(abort);
+                }
+                Err(why)
+            }
+        }
+    }
+
+    fn warm_addresses(&self) -> &AddressSet {
+        self.inner.warm_addresses()
+    }
+
+    fn contains(&self, address: &Address) -> bool {
+        self.inner.contains(address)
+    }
+}
+
+/// Answers one call. `Err` stops the run of the transaction; no contract sees it.
+fn answer<CTX: ContextTr<Chain: DelegateSlot>>(context: &mut CTX, inputs: &CallInputs) -> Result<Reply, Abort> {
+    let Some(scope) = context.chain().delegate().scope() else {
+        return Err(Abort::Failed(crate::DelegateError::NoTranscript));
+    };
+    let limits = scope.limits;
+    let input_max = limits.input_bytes_max as usize;
+    let selector = selector(context, inputs);
+    let function = Function::of(selector);
+    let entry_gas = function.entry_gas(&limits, inputs.input.len());
+    if inputs.gas_limit < entry_gas {
+        return Ok(Reply::OutOfGas);
+    }
+    if let Some(refusal) = refuse(context, inputs, function, entry_gas) {
+        return Ok(refusal);
+    }
+    if inputs.input.len() > input_max.saturating_add(CALL_FRAMING_BYTES) {
+        let lengths = (U256::from(inputs.input.len()), U256::from(input_max));
+        return Ok(Reply::refuse(RefusalCode::InputTooLong, &lengths, entry_gas));
+    }
+    let data = inputs.input.bytes(context);
+    let caller = inputs.caller;
+    let call = |cryptlet, input| Call { cryptlet, input, caller, is_static: inputs.is_static, entry_gas };
+    let malformed = || Ok(Reply::refuse_plainly(RefusalCode::MalformedCall, entry_gas));
+    match function {
+        Function::Invoke => match ICryptoDelegate::invokeCall::abi_decode_validate(&data) {
+            Ok(decoded) => invoke(context, call(CryptletId(decoded.cryptlet), decoded.input), inputs.gas_limit),
+            Err(_) => malformed(),
+        },
+        Function::Create => match ICryptoDelegate::createCall::abi_decode_validate(&data) {
+            Ok(decoded) => create(context, call(CryptletId::default(), decoded.config), inputs.gas_limit),
+            Err(_) => malformed(),
+        },
+        Function::Verify => match ICryptoDelegate::verifyCall::abi_decode_validate(&data) {
+            Ok(decoded) => verify(context, &decoded.envelope, entry_gas),
+            Err(_) => malformed(),
+        },
+        Function::Appraise => match ICryptoDelegate::appraiseCall::abi_decode_validate(&data) {
+            Ok(decoded) => Ok(appraise_evidence(context, &decoded.evidence, &decoded.collateral, entry_gas)),
+            Err(_) => malformed(),
+        },
+        Function::Unknown => malformed(),
+    }
+}
+
+/// The rules that hold for every function, cheapest first.
+fn refuse<CTX: ContextTr<Chain: DelegateSlot>>(
+    context: &CTX,
+    inputs: &CallInputs,
+    function: Function,
+    gas: u64,
+) -> Option<Reply> {
+    // DELEGATECALL and CALLCODE run the delegate's code in another account's name.
+    if inputs.target_address != inputs.bytecode_address {
+        return Some(Reply::refuse_plainly(RefusalCode::ForbiddenCallKind, gas));
+    }
+    // Creating is an effect, whatever the creating contract does with the result.
+    if inputs.is_static && function == Function::Create {
+        return Some(Reply::refuse_plainly(RefusalCode::ForbiddenCallKind, gas));
+    }
+    let value = inputs.value.get();
+    if !value.is_zero() {
+        return Some(Reply::refuse(RefusalCode::ValueNotAccepted, &value, gas));
+    }
+    let depth_max = context.chain().delegate().scope()?.limits.depth_max;
+    if context.journal().depth() > depth_max as usize {
+        return Some(Reply::refuse(RefusalCode::TooDeep, &U256::from(depth_max), gas));
+    }
+    None
+}
+
+fn selector<CTX: ContextTr>(context: &CTX, inputs: &CallInputs) -> Option<[u8; 4]> {
+    inputs.input.as_bytes(context).get(..4)?.try_into().ok()
+}
+
+/// `verify(envelope)`: does the registry stand behind this result now? Says `false` to any envelope that decodes but does
+/// not hold, so that a contract can ask without a `try`.
+fn verify<CTX: ContextTr<Chain: DelegateSlot>>(context: &mut CTX, envelope: &[u8], gas: u64) -> Result<Reply, Abort> {
+    let Ok(envelope) = Envelope::abi_decode_validate(envelope) else {
+        return Ok(Reply::refuse_plainly(RefusalCode::MalformedCall, gas));
+    };
+    let valid = match record_of(envelope) {
+        Some(record) => holds(context, record)?,
+        None => false,
+    };
+    Ok(Reply::Return { output: valid.abi_encode().into(), gas })
+}
+
+fn holds<CTX: ContextTr<Chain: DelegateSlot>>(context: &mut CTX, record: Record) -> Result<bool, Abort> {
+    let Some((scope, registry)) = context.chain_mut().delegate_mut().registry() else {
+        return Ok(false);
+    };
+    let Some(cryptlet) = registry.cryptlet(scope, CryptletId(record.request.cryptletId))? else {
+        return Ok(false);
+    };
+    let instance = registry.instance(scope, RegistrationId(record.result.registrationId))?;
+    let policy = registry.policy(scope)?;
+    let record = RecoveredRecord::recover(record, &scope.domain);
+    Ok(verify_signed(&record, &cryptlet, instance.as_ref(), &policy, scope.block_number()).is_ok())
+}
+
+/// Envelopes of signed results only: nobody signs for `Unavailable`.
+fn record_of(envelope: Envelope) -> Option<Record> {
+    let Envelope { request, result, output, signature } = envelope;
+    let signature = Signature65(signature.as_ref().try_into().ok()?);
+    match ResultStatus::try_from(result.status) {
+        Ok(ResultStatus::Ok | ResultStatus::Error) => {}
+        _ => return None,
+    }
+    let request = CryptletRequest {
+        key: request.key,
+        cryptletId: request.cryptletId,
+        caller: request.caller,
+        codeDigest: request.codeDigest,
+        inputHash: request.inputHash,
+        anchorBlock: request.anchorBlock,
+        anchorHash: request.anchorHash,
+        policyVersion: request.policyVersion,
+    };
+    let result = CryptletResult {
+        requestHash: result.requestHash,
+        registrationId: result.registrationId,
+        keyEpoch: result.keyEpoch,
+        status: result.status,
+        outputHash: result.outputHash,
+        units: result.units,
+        observedAt: result.observedAt,
+        notBefore: result.notBefore,
+        expires: result.expires,
+    };
+    Some(Record { request, result, output, signature })
+}
+
+/// `appraise(evidence, collateral)`: pure; time is the block's.
+fn appraise_evidence<CTX: ContextTr<Chain: DelegateSlot>>(
+    context: &CTX,
+    evidence: &[u8],
+    collateral: &[u8],
+    gas: u64,
+) -> Reply {
+    let now_s = context.block().timestamp().saturating_to();
+    let Some(scope) = context.chain().delegate().scope() else {
+        return Reply::refuse_plainly(RefusalCode::MalformedCall, gas);
+    };
+    match appraise(evidence, collateral, &scope.domain, now_s) {
+        Ok(claims) => Reply::Return { output: Bytes::from(claims.abi_encode()).abi_encode().into(), gas },
+        Err(fault) => Reply::refuse(RefusalCode::EvidenceRejected, &fault.to_string(), gas),
+    }
+}

@@ -1,0 +1,13 @@
+//! What the delegate promises, as tests over real EVM code, real signatures and revm's `State`.
+
+mod asm;
+mod blocks;
+mod disabled;
+mod functions;
+mod gas;
+mod records;
+mod refusals;
+mod runs;
+mod simulate;
+mod slots;
+mod world;

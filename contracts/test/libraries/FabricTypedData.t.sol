@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {FabricTypedData} from "../../src/libraries/FabricTypedData.sol";
 import {CRYPTO_DELEGATE} from "../../src/libraries/SystemContracts.sol";
+import {CreateConfig} from "../../src/types/Creation.sol";
 import {CryptletId, RegistrationId, contractCryptletId, utilityCryptletId} from "../../src/types/Ids.sol";
 import {
     Envelope,
@@ -13,6 +14,7 @@ import {
     InstanceKeys,
     InstanceRegistration
 } from "../../src/types/Signed.sol";
+import {Isolation} from "../../src/types/Words.sol";
 import {SOFTWARE_STATEMENT_TYPEHASH, SoftwareEvidence, softwareStatementHash} from "../support/TestDelegate.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -67,6 +69,19 @@ contract FabricTypedDataTest {
         vm.assertEq(envelope.result.outputHash, keccak256(envelope.output), "output hash");
         InstanceKeys memory keys = _keys(".envelope.instanceKeys");
         vm.assertEq(RegistrationId.unwrap(envelope.result.registrationId), FabricTypedData.hash(keys), "registration");
+    }
+
+    function test_createConfig_decodesToWhatEthersEncoded() public view {
+        bytes memory encoded = vm.parseJsonBytes(json, ".createConfig.encoded");
+        CreateConfig memory config = abi.decode(encoded, (CreateConfig));
+        vm.assertEq(abi.encode(config), encoded, "encoding");
+        vm.assertEq(config.packageDigest, _word(".createConfig", "packageDigest"), "package");
+        vm.assertEq(config.code, vm.parseJsonBytes(json, ".createConfig.code"), "code");
+        vm.assertEq(config.maximumInstances, _number(".createConfig", "maximumInstances"), "maximum");
+        vm.assertTrue(config.isolation == Isolation.Vm, "isolation");
+        vm.assertEq(config.unitsMax, _number(".createConfig", "unitsMax"), "units");
+        vm.assertEq(config.outputBytesMax, _number(".createConfig", "outputBytesMax"), "output bytes");
+        vm.assertEq(config.configJson, vm.parseJsonString(json, ".createConfig.configJson"), "config");
     }
 
     function test_vectors_areOfTheDelegateEveryChainHas() public view {

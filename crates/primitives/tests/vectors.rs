@@ -143,6 +143,30 @@ fn an_envelope_decodes_to_what_ethers_encoded() {
 }
 
 #[test]
+fn what_constructors_and_hosts_pass_decodes_to_what_ethers_encoded() {
+    let vectors = vectors();
+    let vector = &vectors["createConfig"];
+    let encoded: Bytes = field(vector, "encoded");
+    let config = abi::CreateConfig::abi_decode(&encoded).expect("decodes");
+    assert_eq!(config.abi_encode(), encoded.to_vec());
+    assert_eq!(config.packageDigest, field::<B256>(vector, "packageDigest"));
+    assert_eq!(config.code, field::<Bytes>(vector, "code"));
+    assert_eq!(config.minimumInstances, field::<u16>(vector, "minimumInstances"));
+    assert_eq!(config.maximumInstances, field::<u16>(vector, "maximumInstances"));
+    assert_eq!(config.isolation, field::<u8>(vector, "isolation"));
+    assert_eq!(config.unitsMax, field::<u64>(vector, "unitsMax"));
+    assert_eq!(config.outputBytesMax, field::<u32>(vector, "outputBytesMax"));
+    assert_eq!(config.configJson, field::<String>(vector, "configJson"));
+
+    let vector = &vectors["softwareEvidence"];
+    let encoded: Bytes = field(vector, "encoded");
+    let evidence = abi::SoftwareEvidence::abi_decode(&encoded).expect("decodes");
+    assert_eq!(evidence.abi_encode(), encoded.to_vec());
+    assert_eq!(evidence.host, field::<Address>(vector, "host"));
+    assert_eq!(evidence.signature, field::<Bytes>(vector, "signature"));
+}
+
+#[test]
 fn the_vectors_are_of_the_delegate_every_chain_has() {
     assert_eq!(field::<Address>(&vectors(), "delegate"), CRYPTO_DELEGATE);
     assert_eq!(CRYPTO_DELEGATE, address!("000000000000000000000000000000000000cd00"));

@@ -1,1 +1,44 @@
-//! …
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod client;
+mod clock;
+mod config;
+mod descriptor;
+mod dispatch;
+mod error;
+mod factory;
+mod files;
+mod host;
+mod identity;
+pub mod launch;
+pub mod package;
+mod registration;
+mod roster;
+mod server;
+mod service;
+pub mod vault;
+mod wire;
+
+pub use answers::Durability;
+pub use client::{
+    ClientOptions, CryptletReport, FabricClient, HealthReport, InstanceReport, PackageReport, fetch_descriptor,
+};
+pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use config::HostConfig;
+pub use descriptor::{DESCRIPTOR_PATH, DESCRIPTOR_VERSION, Descriptor, DescriptorPin, SignedDescriptor};
+pub use dispatch::Load;
+pub use error::HostError;
+pub use factory::{FACTORY_NAME, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS, factory_code_digest};
+pub use host::{CryptletSummary, Host, HostParts, InstanceSummary, enroll_offline};
+pub use identity::{ClientIdentity, Role};
+pub use launch::{Anchor, WasmLauncher};
+pub use package::{Package, PackageRef};
+pub use registration::{ChainFacts, Registered};
+pub use roster::InstanceState;
+pub use server::Server;
+pub use vault::{FileVault, ScryptCost, Vault};
+pub use wire::WireError;
+
+/// A passphrase: kept from logs, wiped when dropped.
+pub use age::secrecy::SecretString;

@@ -1,0 +1,202 @@
+//! The node's end of the wire. Whatever goes wrong with a call, be it the network, the host or what it says, becomes a
+//! [`FabricFault`] with a reason that consensus knows and a detail for people.
+
+mod connect;
+mod fetch;
+mod operator;
+
+pub use fetch::fetch_descriptor;
+pub use operator::{CryptletReport, HealthReport, InstanceReport, PackageReport};
+
+use crate::{
+    Clock, Entropy, SystemClock, SystemEntropy,
+    descriptor::SignedDescriptor,
+    error::HostError,
+    host::Host,
+    identity::ClientIdentity,
+    wire::{
+        self,
+        proto::{
+            self, factory_client::FactoryClient, invoke_response::Outcome, secure_channel_client::SecureChannelClient,
+        },
+    },
+};
+use connect::{Dialler, Line};
+use cryptlet_primitives::{FabricAnswer, FabricFault, Invocation, UnavailableReason};
+use std::{error::Error as _, sync::Arc, time::Duration};
+use tonic::{Code, Request, Status, transport::Channel};
+
+/// Bytes of an answer besides its output.
+const ENVELOPE_BYTES: usize = 4096;
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Longest a call may take.
+    pub call_timeout: Duration,
+    /// Longest a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// Longest pause between two attempts to connect. They begin short, double, and are jittered.
+    pub reconnect_pause_max: Duration,
+    /// For checking certificates.
+    pub clock: Arc<dyn Clock>,
+    /// For jitter.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            reconnect_pause_max: Duration::from_secs(2),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+}
+
+/// A connection to a host, made when it is first needed and made again when it breaks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FabricClient {
+    channel: Channel,
+    line: Arc<Line>,
+    call_timeout: Duration,
+}
+
+impl FabricClient {
+    /// A client of the fabric that this descriptor describes, over TLS 1.3. Must be called within a tokio runtime.
+    pub fn connect(
+        descriptor: &SignedDescriptor,
+        identity: &ClientIdentity,
+        options: ClientOptions,
+    ) -> Result<Self, HostError> {
+        let dialler = Dialler::over_tls(&descriptor.descriptor, identity, &options)?;
+        Ok(Self::over(dialler, &options))
+    }
+
+    /// A client of a host in this process: the same services, over a pipe. Must be called within a tokio runtime.
+    pub fn in_process(host: &Host, options: ClientOptions) -> Self {
+        Self::over(Dialler::over_pipes(host.serve_pipes(), &options), &options)
+    }
+
+    fn over(dialler: Dialler, options: &ClientOptions) -> Self {
+        let line = dialler.line();
+        Self { channel: dialler.into_channel(), line, call_timeout: options.call_timeout }
+    }
+
+    /// Calls a cryptlet.
+    pub async fn invoke(&self, invocation: Invocation) -> Result<FabricAnswer, FabricFault> {
+        self.invoke_within(invocation, self.call_timeout).await
+    }
+
+    /// Calls a cryptlet; the answer must come within `timeout`, which the host is told.
+    pub async fn invoke_within(&self, invocation: Invocation, timeout: Duration) -> Result<FabricAnswer, FabricFault> {
+        let bytes_max = invocation.output_bytes_max as usize + ENVELOPE_BYTES;
+        let mut client = SecureChannelClient::new(self.channel.clone()).max_decoding_message_size(bytes_max);
+        let request = timed(proto::InvokeRequest::from(&invocation), timeout);
+        let reply = self.within(timeout, client.invoke(request)).await?;
+        read_answer(&invocation, reply)
+    }
+
+    /// Has the factory create a Contract Cryptlet: an invocation like any other, by its own door.
+    pub async fn create(&self, invocation: Invocation) -> Result<FabricAnswer, FabricFault> {
+        let bytes_max = invocation.output_bytes_max as usize + ENVELOPE_BYTES;
+        let mut client = FactoryClient::new(self.channel.clone()).max_decoding_message_size(bytes_max);
+        let request = timed(proto::InvokeRequest::from(&invocation), self.call_timeout);
+        let reply = self.within(self.call_timeout, client.create(request)).await?;
+        read_answer(&invocation, reply)
+    }
+
+    async fn within<T>(
+        &self,
+        timeout: Duration,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, FabricFault> {
+        match tokio::time::timeout(timeout, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.fault_of(&status)),
+            Err(_) => Err(match self.line.trouble() {
+                Some(trouble) => FabricFault::new(UnavailableReason::HostUnreachable, trouble),
+                None => FabricFault::new(
+                    UnavailableReason::DeadlineExceeded,
+                    format!("{} did not answer within {} ms", self.line.name(), timeout.as_millis()),
+                ),
+            }),
+        }
+    }
+
+    /// What a gRPC status means for a call.
+    fn fault_of(&self, status: &Status) -> FabricFault {
+        let reason = match status.code() {
+            _ if is_transport(status) => UnavailableReason::HostUnreachable,
+            Code::Unavailable => UnavailableReason::HostUnreachable,
+            // tonic's server ends a call whose `grpc-timeout` has passed with either.
+            Code::DeadlineExceeded | Code::Cancelled => UnavailableReason::DeadlineExceeded,
+            Code::ResourceExhausted => UnavailableReason::Overloaded,
+            // tonic's decoder, for a message longer than we read.
+            Code::OutOfRange => UnavailableReason::OverLimit,
+            Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::FailedPrecondition
+            | Code::NotFound => UnavailableReason::Refused,
+            _ => UnavailableReason::Malformed,
+        };
+        FabricFault::new(reason, format!("{}: {}", self.line.name(), describe(status)))
+    }
+}
+
+/// The answer in a reply, if it is one to this call. Its signature is for the verifier, not for us.
+fn read_answer(invocation: &Invocation, reply: proto::InvokeResponse) -> Result<FabricAnswer, FabricFault> {
+    let malformed = |why: String| FabricFault::new(UnavailableReason::Malformed, why);
+    let answer = match reply.outcome {
+        Some(Outcome::Answer(answer)) => answer,
+        Some(Outcome::Fault(fault)) => return Err(wire::fault(fault)),
+        None => return Err(malformed("the host sent neither an answer nor a fault".to_owned())),
+    };
+    let answer = FabricAnswer::try_from(answer).map_err(|error| malformed(format!("the host's answer: {error}")))?;
+    if answer.result.requestHash != invocation.request_hash() {
+        let (given, asked) = (answer.result.requestHash, invocation.request_hash());
+        let detail = format!("the host answered request {given}; the request is {asked}");
+        return Err(FabricFault::new(UnavailableReason::WrongRequest, detail));
+    }
+    if answer.output.len() > invocation.output_bytes_max as usize {
+        let detail =
+            format!("the output has {} bytes; {} were paid for", answer.output.len(), invocation.output_bytes_max);
+        return Err(FabricFault::new(UnavailableReason::OverLimit, detail));
+    }
+    Ok(answer)
+}
+
+fn timed<T>(message: T, timeout: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(timeout);
+    request
+}
+
+/// Did the connection fail, rather than the host say no?
+fn is_transport(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<tonic::transport::Error>() || error.is::<hyper::Error>() || error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// The status with all that caused it: the last cause is usually the one that helps.
+fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = status.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    if text.is_empty() { format!("{:?}", status.code()) } else { text }
+}

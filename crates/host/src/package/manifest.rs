@@ -1,0 +1,173 @@
+//! The OCI image manifest of a package. Written in one way only, so that equal packages have equal digests.
+
+use super::{CODE_BYTES_MAX, CONFIG_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX, MANIFEST_BYTES_MAX, sha256};
+use alloy_primitives::{B256, Bytes, hex};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+pub(super) const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+const ARTIFACT_TYPE: &str = "application/vnd.cryptlet.package.v1";
+/// Other layers (a bill of materials, provenance) may come with it and are left alone.
+const LAYERS_MAX: usize = 16;
+
+/// The kinds of blob that every package has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaType {
+    Config,
+    Code,
+    Header,
+    Interface,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Manifest {
+    schema_version: u32,
+    media_type: String,
+    artifact_type: String,
+    config: BlobRef,
+    layers: Vec<BlobRef>,
+}
+
+/// An OCI content descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BlobRef {
+    media_type: String,
+    #[serde(with = "sha256_text")]
+    digest: B256,
+    size: u64,
+}
+
+impl MediaType {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Config => "application/vnd.cryptlet.config.v1+json",
+            Self::Code => "application/wasm",
+            Self::Header => "text/x-solidity",
+            Self::Interface => "application/vnd.cryptlet.interface.v1+json",
+        }
+    }
+
+    const fn bytes_max(self) -> u64 {
+        match self {
+            Self::Config => CONFIG_BYTES_MAX,
+            Self::Code => CODE_BYTES_MAX,
+            Self::Header => HEADER_BYTES_MAX,
+            Self::Interface => INTERFACE_BYTES_MAX,
+        }
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config.json",
+            Self::Code => "code layer",
+            Self::Header => "header.sol",
+            Self::Interface => "interface",
+        })
+    }
+}
+
+impl BlobRef {
+    fn of(media: MediaType, bytes: &[u8]) -> Self {
+        Self { media_type: media.text().to_owned(), digest: sha256(bytes), size: bytes.len() as u64 }
+    }
+
+    pub(super) fn digest(&self) -> B256 {
+        self.digest
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn hex(&self) -> String {
+        hex::encode(self.digest)
+    }
+}
+
+impl Manifest {
+    pub(super) fn of(config: &Bytes, code: &Bytes, header: &Bytes, interface: &Bytes) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
+            artifact_type: ARTIFACT_TYPE.to_owned(),
+            config: BlobRef::of(MediaType::Config, config),
+            layers: vec![
+                BlobRef::of(MediaType::Code, code),
+                BlobRef::of(MediaType::Header, header),
+                BlobRef::of(MediaType::Interface, interface),
+            ],
+        }
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() as u64 > MANIFEST_BYTES_MAX {
+            return Err(format!("its manifest has {} bytes; at most {MANIFEST_BYTES_MAX}", bytes.len()));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("its manifest is malformed: {error}"))?;
+        if manifest.schema_version != 2 || manifest.media_type != MANIFEST_MEDIA_TYPE {
+            return Err("its manifest is not an OCI image manifest, version 2".to_owned());
+        }
+        if manifest.artifact_type != ARTIFACT_TYPE {
+            return Err(format!(
+                "its artifact type is {:?}; a cryptlet package has {ARTIFACT_TYPE:?}",
+                manifest.artifact_type
+            ));
+        }
+        if manifest.layers.len() > LAYERS_MAX {
+            return Err(format!("it has {} layers; at most {LAYERS_MAX}", manifest.layers.len()));
+        }
+        for media in [MediaType::Config, MediaType::Code, MediaType::Header, MediaType::Interface] {
+            manifest.blob(media)?;
+        }
+        Ok(manifest)
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(self).expect("a manifest is JSON").into()
+    }
+
+    /// The one blob of a kind.
+    pub(super) fn blob(&self, media: MediaType) -> Result<&BlobRef, String> {
+        let all = std::iter::once(&self.config).chain(&self.layers);
+        let mut found = all.filter(|blob| blob.media_type == media.text());
+        match (found.next(), found.next()) {
+            (Some(blob), None) if blob.size <= media.bytes_max() => Ok(blob),
+            (Some(blob), None) => Err(format!("its {media} has {} bytes; at most {}", blob.size, media.bytes_max())),
+            (None, _) => Err(format!("it has no {media} ({})", media.text())),
+            (Some(_), Some(_)) => Err(format!("it has more than one {media} ({})", media.text())),
+        }
+    }
+
+    /// Digest and length of every blob that makes a package.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &BlobRef> {
+        [MediaType::Config, MediaType::Code, MediaType::Header, MediaType::Interface]
+            .into_iter()
+            .filter_map(|media| self.blob(media).ok())
+    }
+}
+
+/// Digests as OCI writes them: `sha256:` and 64 hex digits.
+pub(super) mod sha256_text {
+    use super::{B256, hex};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(digest: &B256, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("sha256:{}", hex::encode(digest)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<B256, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is not \"sha256:\" and 64 hex digits")))
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<B256> {
+        let digits = text.strip_prefix("sha256:")?;
+        let bytes = (digits.len() == 64).then(|| hex::decode(digits).ok())??;
+        Some(B256::from_slice(&bytes))
+    }
+}

@@ -1,6 +1,6 @@
 //! The chain of `cryptlet node --dev`.
 
-use super::system_contracts::{SystemContracts, delegate_account};
+use super::system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 use alloy::genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
 use alloy_primitives::{U256, utils::parse_ether};
@@ -41,7 +41,8 @@ pub fn dev_genesis(limits: &FabricLimits) -> Genesis {
     genesis.alloc.extend(funded.map(|key| (key.address(), GenesisAccount::default().with_balance(balance))));
     genesis.alloc.insert(CRYPTO_DELEGATE, delegate_account(limits));
     genesis.alloc.extend(SystemContracts::of_ethereum().accounts);
-    genesis.alloc.extend(SystemContracts::of_fabric(dev_operator().address()).accounts);
+    let contracts = SystemContracts::of_fabric(dev_operator().address(), InitialPolicy::DEVELOPMENT);
+    genesis.alloc.extend(contracts.accounts);
     genesis
 }
 

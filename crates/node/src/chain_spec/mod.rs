@@ -11,10 +11,10 @@ mod system_contracts;
 pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_operator};
 pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{GenesisError, genesis_header};
-pub use system_contracts::{SystemContracts, delegate_account};
+pub use system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 
 use crate::types::{Block, Header};
-use alloy::consensus::{BlockBody, Sealable};
+use alloy::consensus::BlockBody;
 use alloy::eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
 use alloy::genesis::Genesis;
 use alloy_evm::eth::spec::EthExecutorSpec;

@@ -3,9 +3,10 @@
 use alloy::eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy::genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, U256, bytes};
+use cryptlet_delegate::registry_layout::slots;
 use cryptlet_primitives::{
     FabricLimits,
-    system::{ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE},
+    system::{ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY},
 };
 use std::collections::BTreeMap;
 
@@ -30,12 +31,52 @@ pub fn delegate_account(limits: &FabricLimits) -> GenesisAccount {
         .with_storage(Some(BTreeMap::from([(LIMITS_SLOT, limits.digest())])))
 }
 
+/// As `contracts/scripts/build-artifacts` writes them.
+const REGISTRY_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/CryptletRegistry.json");
+const POLICY_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/CryptletPolicy.json");
+const VERIFIER_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/AttestationVerifier.json");
+
+/// What a chain accepts in the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitialPolicy {
+    /// Bit `p` is set if provider number `p` is accepted.
+    pub accepted_providers: u32,
+    /// Least isolation of an instance (`Claims.isolation`).
+    pub minimum_isolation: u8,
+}
+
+impl InitialPolicy {
+    /// The software provider, with any isolation: for development.
+    pub const DEVELOPMENT: Self = Self { accepted_providers: 1 << 1, minimum_isolation: 0 };
+}
+
 impl SystemContracts {
-    /// The contracts of `contracts/`, administered by this account.
-    pub fn of_fabric(admin: Address) -> Self {
-        let admin_word = B256::left_padding_from(admin.as_slice());
-        let _ = (admin_word, CRYPTLET_REGISTRY, CRYPTLET_POLICY, ATTESTATION_VERIFIER, CRYPTO_DELEGATE);
-        Self::default()
+    /// The contracts of `contracts/`: registry and policy administered by this account, the policy as given.
+    pub fn of_fabric(admin: Address, policy: InitialPolicy) -> Self {
+        let slot = |number: u64| B256::from(U256::from(number));
+        let rules = [
+            (slots::rules::VERSION, U256::ONE),
+            (slots::rules::ACCEPTED_PROVIDERS, U256::from(policy.accepted_providers)),
+            (slots::rules::MINIMUM_ISOLATION, U256::from(policy.minimum_isolation)),
+        ];
+        let rules = rules.into_iter().fold(U256::ZERO, |word, (field, value)| field.set(word, value));
+        let registry_storage = BTreeMap::from([(slot(slots::registry::ADMIN.slot), admin.into_word())]);
+        let policy_storage = BTreeMap::from([
+            (slot(slots::policy::ADMIN.slot), admin.into_word()),
+            (slot(slots::policy::RULES.slot), rules.into()),
+        ]);
+        let contract = |artifact, storage: BTreeMap<B256, B256>| {
+            GenesisAccount::default()
+                .with_nonce(Some(1))
+                .with_code(Some(runtime_code(artifact)))
+                .with_storage(Some(storage).filter(|storage| !storage.is_empty()))
+        };
+        let accounts = BTreeMap::from([
+            (CRYPTLET_REGISTRY, contract(REGISTRY_ARTIFACT, registry_storage)),
+            (CRYPTLET_POLICY, contract(POLICY_ARTIFACT, policy_storage)),
+            (ATTESTATION_VERIFIER, contract(VERIFIER_ARTIFACT, BTreeMap::new())),
+        ]);
+        Self { accounts }
     }
 
     /// What Ethereum itself expects to find: beacon roots (EIP-4788), block hashes (EIP-2935), withdrawal (EIP-7002) and
@@ -51,5 +92,31 @@ impl SystemContracts {
             (eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, contract(&eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE)),
         ]);
         Self { accounts }
+    }
+}
+
+fn runtime_code(artifact: &str) -> Bytes {
+    /// The part of an artifact that is wanted here.
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Artifact {
+        deployed_bytecode: Bytes,
+    }
+    let artifact: Artifact =
+        serde_json::from_str(artifact).expect("the artifacts are committed with the tree and checked by its tests");
+    artifact.deployed_bytecode
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::uint;
+
+    #[test]
+    fn the_delegate_reads_the_policy_that_genesis_writes() {
+        let contracts = SystemContracts::of_fabric(Address::repeat_byte(7), InitialPolicy::DEVELOPMENT);
+        let storage = contracts.accounts[&CRYPTLET_POLICY].storage.clone().expect("storage");
+        assert_eq!(storage[&B256::ZERO], Address::repeat_byte(7).into_word());
+        assert_eq!(storage[&B256::with_last_byte(2)], B256::from(uint!(0x2_00000001_U256)));
     }
 }

@@ -9,6 +9,7 @@ mod seal;
 mod task;
 
 pub use clock::{Clock, SystemClock, TimeControl, TimestampTooLow};
+pub(crate) use dispatch::ask;
 pub use dispatch::judge_answer;
 
 pub(crate) use task::Miner;

@@ -86,6 +86,7 @@ fn publish(shared: &Shared, finished: FinishedBlock, gone: &mut Vec<B256>) -> Re
     tracing::info!(
         number = head.number, hash = %head.hash(), transactions = included.len(), gas = head.gas_used, "block made"
     );
+    shared.memo.learn(&executed.records);
     shared.head_is(head_of(&head));
     shared.tell(ChainEvent::NewBlock(executed));
     Ok(SealedBlock { number: head.number, hash: head.hash(), included })

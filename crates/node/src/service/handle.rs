@@ -6,6 +6,7 @@ use super::{
     start::Shared,
 };
 use crate::{
+    build::{Cadence, ParkedView},
     chain_spec::ChainSpec,
     miner::{MinerCommand, MinerError, TimeControl},
     pool::{PoolContent, PoolError, PoolStatus, PooledEntry},
@@ -97,6 +98,16 @@ impl NodeHandle {
     /// A transaction of the pool, waiting or parked.
     pub fn pooled(&self, hash: B256) -> Option<Arc<PooledEntry>> {
         self.shared.pool.get(hash)
+    }
+
+    /// What a transaction waits for; `None` if it is not parked.
+    pub async fn parked(&self, hash: B256) -> Result<Option<ParkedView>, MinerError> {
+        self.command(|reply| MinerCommand::Parked { hash, reply }).await
+    }
+
+    /// How blocks are paced now.
+    pub async fn cadence(&self) -> Result<Cadence, MinerError> {
+        self.command(|reply| MinerCommand::Cadence { reply }).await
     }
 
     /// How many transactions are pending, queued and parked.

@@ -3,6 +3,8 @@
 mod estimate;
 mod handle;
 mod jitter;
+mod memo;
+mod rehearse;
 mod simulate;
 mod start;
 

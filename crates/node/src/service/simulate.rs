@@ -4,11 +4,12 @@
 //! there yet, get one as the cryptlet's [`SimulationPolicy`] says, and run again. Nothing that is learnt here can enter a
 //! block: dry-run answers are signed in another domain, and this transcript is not the one the builder takes.
 
-use super::start::Shared;
+use super::{rehearse::Rehearsing, start::Shared};
 use alloy::eips::BlockId;
 use alloy::rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride};
 use alloy_primitives::{Bytes, Log};
-use cryptlet_primitives::{CryptletId, FabricFault, Record};
+use cryptlet_delegate::SimulationGas;
+use cryptlet_primitives::{CryptletId, FabricFault};
 use std::{collections::HashMap, sync::Arc};
 
 /// How calls to a cryptlet are answered in simulations.
@@ -17,7 +18,7 @@ pub enum SimulationPolicy {
     /// Ask the host, which is told that it is a dry run.
     #[default]
     Live,
-    /// Give the last answer recorded on the chain for the same request; if there is none, ask the host.
+    /// Give the last answer that this node saw in a block to the same request; if there is none, ask the host.
     Memo,
     /// Always give this output.
     Stub(Bytes),
@@ -25,19 +26,49 @@ pub enum SimulationPolicy {
     Deny,
 }
 
-/// The simulation policy of every cryptlet.
+/// What this node does instead of what the registry says of a cryptlet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SimulationPolicies {
-    /// For cryptlets that are not named.
-    pub default: SimulationPolicy,
+    /// For cryptlets that are not named; `None`: what the registry says.
+    pub default: Option<SimulationPolicy>,
     /// For these.
     pub of_cryptlet: HashMap<CryptletId, SimulationPolicy>,
 }
 
 impl SimulationPolicies {
-    /// The policy of this cryptlet.
-    pub fn of(&self, cryptlet: CryptletId) -> &SimulationPolicy {
-        self.of_cryptlet.get(&cryptlet).unwrap_or(&self.default)
+    /// The policy that this node sets for the cryptlet, if it sets one.
+    pub fn of(&self, cryptlet: CryptletId) -> Option<&SimulationPolicy> {
+        self.of_cryptlet.get(&cryptlet).or(self.default.as_ref())
+    }
+}
+
+/// Bounds and policies of simulations.
+#[derive(Clone, Debug)]
+pub struct SimulationLimits {
+    /// Policies that differ from the registry's.
+    pub policies: SimulationPolicies,
+    /// Simulations that may run at once.
+    pub simulations_max: usize,
+    /// Gas of one simulation, at most.
+    pub gas_max: u64,
+    /// Wait for one dry-run answer, at most.
+    pub answer_timeout_ms: u64,
+    /// Time for a whole simulation, at most.
+    pub timeout_ms: u64,
+    /// Answers remembered for the policy `memo`.
+    pub memo_entries_max: usize,
+}
+
+impl Default for SimulationLimits {
+    fn default() -> Self {
+        Self {
+            policies: SimulationPolicies::default(),
+            simulations_max: 128,
+            gas_max: 50_000_000,
+            answer_timeout_ms: 10_000,
+            timeout_ms: 30_000,
+            memo_entries_max: 512,
+        }
     }
 }
 
@@ -83,8 +114,8 @@ pub struct SimulationOutcome {
     pub gas_spent: u64,
     /// Logs, if it succeeded.
     pub logs: Vec<Log>,
-    /// The dry-run answers it consumed. They are signed in the dry-run domain; no block accepts them.
-    pub answers: Vec<Record>,
+    /// Calls to cryptlets on the way.
+    pub cryptlet_calls: usize,
 }
 
 /// Why a simulation could not be carried out. A revert is an outcome, not an error.
@@ -131,6 +162,19 @@ pub(crate) async fn simulate(
     shared: Arc<Shared>,
     request: SimulationRequest,
 ) -> Result<SimulationOutcome, SimulationError> {
-    let _ = (shared, request);
-    Err(SimulationError::Stopped)
+    let timeout_ms = shared.config.simulation.timeout_ms;
+    let run = async move {
+        let mut rehearsing = Rehearsing::prepare(shared, request).await?;
+        let gas_limit = rehearsing.gas_limit();
+        rehearsing.run(gas_limit, SimulationGas::Settled).await
+    };
+    in_time(timeout_ms, run).await
+}
+
+pub(super) async fn in_time<T>(
+    timeout_ms: u64,
+    run: impl Future<Output = Result<T, SimulationError>>,
+) -> Result<T, SimulationError> {
+    let limit = std::time::Duration::from_millis(timeout_ms);
+    tokio::time::timeout(limit, run).await.unwrap_or(Err(SimulationError::Timeout(timeout_ms)))
 }

@@ -3,6 +3,7 @@
 use super::{
     handle::{ChainEvent, Head, NodeHandle},
     jitter::{Jitter, RandomJitter},
+    memo::Memo,
     simulate::SimulationLimits,
 };
 use crate::{
@@ -82,6 +83,7 @@ impl Node {
         let (miner, commands) = mpsc::channel(COMMANDS_MAX);
         let shared = Arc::new(Shared {
             pool: Pool::new(config.pool),
+            memo: Memo::new(config.simulation.memo_entries_max),
             simulations: Arc::new(Semaphore::new(config.simulation.simulations_max)),
             config,
             spec,
@@ -123,6 +125,7 @@ pub(crate) struct Shared {
     /// Rung when the pool has got something new.
     pub(crate) arrivals: Notify,
     pub(crate) simulations: Arc<Semaphore>,
+    pub(crate) memo: Memo,
     arrived: AtomicU64,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }

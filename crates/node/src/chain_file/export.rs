@@ -1,0 +1,56 @@
+//! A chain into a file.
+
+use super::{
+    Progress,
+    format::{ChainFileError, ChainFileWriter},
+};
+use crate::store::ChainStore;
+use alloy_primitives::B256;
+use serde::Serialize;
+use std::{io::Write, ops::RangeInclusive};
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportReport {
+    /// First block in the file.
+    pub first_block: u64,
+    /// Last block in the file.
+    pub last_block: u64,
+    /// Hash of the last block.
+    pub hash: B256,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+/// Writes the blocks in this range (the genesis block is never among them; it is the head of the file). For the whole
+/// chain, ask for `1..=u64::MAX`: the range is cut at the head.
+pub fn export(
+    chain: &ChainStore,
+    range: RangeInclusive<u64>,
+    writer: impl Write,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ExportReport, ChainFileError> {
+    let head = chain.head()?;
+    let oldest = chain.first_block()? + 1;
+    let (first, last) = (*range.start(), (*range.end()).min(head.number));
+    let is_whole_of_nothing = first == oldest && head.number + 1 == oldest;
+    if (first > last || first < oldest) && !is_whole_of_nothing {
+        return Err(ChainFileError::Range { first, last: *range.end(), oldest, head: head.number });
+    }
+    let mut file = ChainFileWriter::begin(writer, &chain.genesis()?, first)?;
+    let mut hash = chain.genesis_hash()?;
+    if first <= last {
+        for stored in chain.blocks(first..=last) {
+            let stored = stored?;
+            let number = stored.number();
+            let requests = chain.requests(number)?.unwrap_or_default();
+            hash = stored.hash;
+            file.append(stored.block, stored.hash, requests)?;
+            progress(Progress { blocks: file.blocks(), block_number: number, bytes: file.bytes() });
+        }
+    }
+    let bytes = file.bytes() + 4 + 8 + 32;
+    file.finish()?;
+    Ok(ExportReport { first_block: first, last_block: last, hash, bytes })
+}

@@ -91,4 +91,3 @@ fn gave_up(process: &mut Process, error: WireError, bounds: &CompileBounds) -> C
         },
     }
 }
-

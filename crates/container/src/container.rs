@@ -156,7 +156,8 @@ impl Container {
         }
         let (not_before, expires, last) = (terms.not_before, terms.expires, keys.notAfterBlock);
         if not_before > expires || expires > last {
-            let reason = format!("a result for blocks {not_before} to {expires} from keys that hold until block {last}");
+            let reason =
+                format!("a result for blocks {not_before} to {expires} from keys that hold until block {last}");
             return Err(ContainerFault::BadInvocation(reason));
         }
         Ok(())

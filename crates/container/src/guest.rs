@@ -19,12 +19,12 @@ type Handle = TypedFunc<(Vec<u8>,), (Result<Vec<u8>, Vec<u8>>,)>;
 const COPY_BYTES_MAX: usize = engine::OUTPUT_BYTES_MAX + 4096;
 
 /// Compiled code, checked against the world, ready to be instantiated.
-pub struct Guest {
+pub(crate) struct Guest {
     instance_pre: InstancePre<CallState>,
 }
 
 /// Compiles a component for this machine. Costs seconds for large ones: only ever done in a jailed process, or in tests.
-pub fn compile(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, GuestRefusal> {
+pub(crate) fn compile(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, GuestRefusal> {
     let invalid = |error: wasmtime::Error| GuestRefusal::Invalid(format!("{error:#}"));
     let compiled = Component::from_binary(engine, component).map_err(invalid)?;
     let guest = Guest::of_component(engine, &compiled)?;
@@ -37,7 +37,7 @@ impl Guest {
     ///
     /// # Safety
     /// `artefact` is run as machine code. It must be what [`compile`] returned, unaltered.
-    pub unsafe fn load(engine: &Engine, artefact: &[u8]) -> Result<Self, GuestRefusal> {
+    pub(crate) unsafe fn load(engine: &Engine, artefact: &[u8]) -> Result<Self, GuestRefusal> {
         // SAFETY: the caller vouches for the bytes.
         let component = unsafe { Component::deserialize(engine, artefact) };
         let component = component.map_err(|error| GuestRefusal::Invalid(format!("{error:#}")))?;
@@ -62,7 +62,7 @@ impl Guest {
     }
 
     /// Runs one call in an instance of its own. Instantiation is free, within its own bound; then the fuel is armed.
-    pub fn call(&self, inputs: &CallInputs, input: Vec<u8>, call_out: Arc<dyn CallOut>) -> CallAnswer {
+    pub(crate) fn call(&self, inputs: &CallInputs, input: Vec<u8>, call_out: Arc<dyn CallOut>) -> CallAnswer {
         let mut store = self.store(CallState::new(*inputs, call_out));
         let instance = match self.instantiate(&mut store) {
             Ok(instance) => instance,

@@ -103,7 +103,9 @@ impl CallState {
         let mut drawn = Vec::with_capacity(bytes as usize + 32);
         while drawn.len() < bytes as usize {
             let position = u64::from(start) + drawn.len() as u64;
-            drawn.extend_from_slice(&keccak256([self.inputs.random_seed.as_slice(), &position.to_be_bytes()].concat())[..]);
+            drawn.extend_from_slice(
+                &keccak256([self.inputs.random_seed.as_slice(), &position.to_be_bytes()].concat())[..],
+            );
         }
         drawn.truncate(bytes as usize);
         drawn

@@ -277,9 +277,6 @@ mod tests {
         let mut ring = Keyring::default();
         let (key, keys, _) = ring.create(&terms()).unwrap();
         ring.forget(key);
-        assert_eq!(
-            ring.sign_result(key, &result_of(&keys), InvocationMode::Live),
-            Err(KeyringRefusal::UnknownKey)
-        );
+        assert_eq!(ring.sign_result(key, &result_of(&keys), InvocationMode::Live), Err(KeyringRefusal::UnknownKey));
     }
 }

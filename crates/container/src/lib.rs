@@ -29,7 +29,7 @@ pub use keyring::InstanceTerms;
 pub use pool::PoolConfig;
 pub use process::WorkerCommand;
 pub use region::{
-    InsecureInProcess, Isolation, IsolatedRegion, IsolationProvider, MeasuredStack, ProcessConfig, ProcessProvider,
+    InsecureInProcess, IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, ProcessConfig, ProcessProvider,
     RegionDigest, check_signature,
 };
 pub use sandbox::{Protection, SandboxPolicy, SandboxReport};

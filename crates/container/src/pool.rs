@@ -89,7 +89,8 @@ impl WorkerPool {
             let shared = Arc::clone(&shared);
             move || shared.keep()
         });
-        let keeper = keeper.map_err(|error| ContainerFault::Engine(format!("no thread for the worker pool: {error}")))?;
+        let keeper =
+            keeper.map_err(|error| ContainerFault::Engine(format!("no thread for the worker pool: {error}")))?;
         Ok(Self { shared, keeper: Some(keeper) })
     }
 

@@ -119,7 +119,8 @@ impl Process {
             // Unreadable last words are none.
             let _ = errors.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut said);
         }
-        let said: String = String::from_utf8_lossy(&said).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let said: String =
+            String::from_utf8_lossy(&said).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let said = said.trim();
         if said.is_empty() { status } else { format!("{status}: {said}") }
     }

@@ -47,8 +47,7 @@ fn a_dry_run_is_signed_in_another_domain() {
     let mut invocation = invocation(&container, b"hello");
     invocation.mode = InvocationMode::DryRun;
     let answer = container.call(&invocation, &TERMS).unwrap();
-    let is_signed =
-        |mode| check_signature(&container.digest(), &DOMAIN, &answer.result, mode, &answer.signature);
+    let is_signed = |mode| check_signature(&container.digest(), &DOMAIN, &answer.result, mode, &answer.signature);
     assert!(is_signed(InvocationMode::DryRun));
     assert!(!is_signed(InvocationMode::Live));
 }
@@ -84,7 +83,8 @@ fn guests_that_misbehave_end_in_fixed_words() {
     let huge_random = "(call $random (i32.const -1) (i32.const 32)) (unreachable)";
     let much_random = "(call $random (i32.const 1048577) (i32.const 32)) (unreachable)";
     let flood_time = "(loop $again (drop (call $observed_at)) (br $again)) (unreachable)";
-    let bad_text = "(i32.store (i32.const 0) (i32.const 0xffffffff)) (call $log (i32.const 0) (i32.const 4)) (unreachable)";
+    let bad_text =
+        "(i32.store (i32.const 0) (i32.const 0xffffffff)) (call $log (i32.const 0) (i32.const 4)) (unreachable)";
     let wild_output = "(call $ok (i32.const -16) (i32.const 1024))";
     let recursion = "(func $deep (param i64) (result i64)
         (i64.add (call $deep (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))";
@@ -101,8 +101,16 @@ fn guests_that_misbehave_end_in_fixed_words() {
         ("gives up", component("unreachable"), "unreachable code reached"),
         ("divides by zero", component("(i32.div_u (local.get $at) (i32.const 0))"), "integer division by zero"),
         ("reads outside", component("(i32.load (i32.const -8))"), "memory access out of bounds"),
-        ("returns too much", component("(call $ok (i32.const 0) (i32.const 4097))"), "output too long: 4096 bytes were paid for"),
-        ("fails with too much", component("(call $err (i32.const 0) (i32.const 4097))"), "output too long: 4096 bytes were paid for"),
+        (
+            "returns too much",
+            component("(call $ok (i32.const 0) (i32.const 4097))"),
+            "output too long: 4096 bytes were paid for",
+        ),
+        (
+            "fails with too much",
+            component("(call $err (i32.const 0) (i32.const 4097))"),
+            "output too long: 4096 bytes were paid for",
+        ),
         ("floods the log", component(flood_log), "too much logged"),
         ("logs too much at once", component(huge_log), "too much logged"),
         ("floods randomness", component(flood_random), "too many host calls"),
@@ -212,7 +220,8 @@ fn not_a_number_is_one_number() {
         (call $ok (i32.const 0) (i32.const 12))";
     for provider in providers() {
         let answer = call(&start(&*provider, component(body)), b"");
-        let expected = [0x7ff8_0000_0000_0000_u64.to_le_bytes().to_vec(), 0x7fc0_0000_u32.to_le_bytes().to_vec()].concat();
+        let expected =
+            [0x7ff8_0000_0000_0000_u64.to_le_bytes().to_vec(), 0x7fc0_0000_u32.to_le_bytes().to_vec()].concat();
         assert_eq!(answer.output.to_vec(), expected);
     }
 }

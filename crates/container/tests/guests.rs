@@ -100,7 +100,10 @@ fn equity_tools_prices_an_option_as_natively() {
     assert_eq!((averages.len(), averages[37]), (38, wad(39_000_000)));
     let index = guest.ask(&EquityTools::relativeStrengthIndexCall { closes: closes.clone(), period: 14 });
     assert_eq!(index, wad(100_000_000));
-    assert_eq!(guest.refusal(&EquityTools::volatilityCall { closes, periodsPerYear: 0 }), "periodsPerYear is zero: 252 for daily closes");
+    assert_eq!(
+        guest.refusal(&EquityTools::volatilityCall { closes, periodsPerYear: 0 }),
+        "periodsPerYear is zero: 252 for daily closes"
+    );
 }
 
 #[test]
@@ -126,8 +129,15 @@ fn monte_carlo_walks_the_native_paths() {
 fn a_simulation_larger_than_its_units_is_stopped() {
     let guest = Guest::start("monte-carlo");
     let one = wad(1_000_000);
-    let endless =
-        MonteCarlo::priceCall { spot: one, strike: one, rate: one, volatility: one, yearsWad: one, paths: u32::MAX, seed: 0 };
+    let endless = MonteCarlo::priceCall {
+        spot: one,
+        strike: one,
+        rate: one,
+        volatility: one,
+        yearsWad: one,
+        paths: u32::MAX,
+        seed: 0,
+    };
     let answer = guest.call(&endless.abi_encode());
     assert!(matches!(answer.ending, Ending::Trapped(_)), "{answer:?}");
     assert_eq!(answer.units, UNITS_MAX);

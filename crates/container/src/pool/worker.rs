@@ -79,7 +79,12 @@ impl Worker {
         Ok(answer)
     }
 
-    fn answer(&mut self, inputs: &CallInputs, call_out: &dyn CallOut, deadline: Instant) -> Result<CallAnswer, Failure> {
+    fn answer(
+        &mut self,
+        inputs: &CallInputs,
+        call_out: &dyn CallOut,
+        deadline: Instant,
+    ) -> Result<CallAnswer, Failure> {
         let output_bytes_max = (inputs.output_bytes_max as usize).min(engine::OUTPUT_BYTES_MAX);
         let bytes_max = output_bytes_max.max(engine::LOG_BYTES_MAX as usize) + ANSWER_OVERHEAD_BYTES;
         let mut log_lines = 0;

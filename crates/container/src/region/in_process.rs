@@ -1,7 +1,7 @@
 //! Isolation `none`: guests and keys in the caller's own address space. For tests of what stands above, where no worker binary
 //! is at hand; it says so in its measurement, and no policy should name it.
 
-use super::{Isolation, IsolatedRegion, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
+use super::{IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
 use crate::{
     artefact::{self, Artefact},
     call::{CallAnswer, CallInputs, CallOut},

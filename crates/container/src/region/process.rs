@@ -1,7 +1,7 @@
 //! Isolation `process`, the default: guests run in sandboxed worker processes, keys live in signer processes, compiling is
 //! done in a process that does nothing else. This process only carries values between them.
 
-use super::{Isolation, IsolatedRegion, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
+use super::{IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
 use crate::{
     artefact::{self, Artefact, ArtefactCache},
     call::{CallAnswer, CallInputs, CallOut},

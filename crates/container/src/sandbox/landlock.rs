@@ -1,8 +1,6 @@
 //! Landlock: every kind of file and TCP access is handled, and no rule allows any.
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, RulesetAttr, Ruleset, RulesetStatus, Scope,
-};
+use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
 
 /// The oldest interface that covers all file accesses and TCP (Linux 6.7); newer scopes are taken where they exist.
 const REQUIRED: ABI = ABI::V4;

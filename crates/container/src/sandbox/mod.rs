@@ -116,10 +116,10 @@ impl SandboxPolicy {
 
     /// What the report lacks that this policy demands.
     pub fn objections(&self, report: &SandboxReport) -> Vec<(Protection, String)> {
-        let is_wanted = |protection: &&Protection| {
-            !report.in_force.contains(protection) && !self.tolerated.contains(protection)
-        };
-        let why = |protection: &Protection| report.missing.get(protection).cloned().unwrap_or_else(|| "not reported".into());
+        let is_wanted =
+            |protection: &&Protection| !report.in_force.contains(protection) && !self.tolerated.contains(protection);
+        let why =
+            |protection: &Protection| report.missing.get(protection).cloned().unwrap_or_else(|| "not reported".into());
         Protection::ALL.iter().filter(is_wanted).map(|protection| (*protection, why(protection))).collect()
     }
 }

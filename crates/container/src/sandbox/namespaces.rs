@@ -4,9 +4,7 @@ use super::{Protection, SandboxReport};
 use rustix::{
     fs,
     io::{self, Errno},
-    mount::{
-        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, mount_remount, unmount,
-    },
+    mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, mount_remount, unmount},
     process::{
         DumpableBehavior, Gid, Signal, Uid, chdir, getegid, geteuid, pivot_root, set_dumpable_behavior,
         set_parent_process_death_signal,
@@ -28,7 +26,11 @@ const NAMESPACES: [(Protection, UnshareFlags); 5] = [
 ];
 
 pub(super) fn enter(report: &mut SandboxReport) {
-    if geteuid().is_root() { enter_as_root(report) } else { enter_as_user(report) }
+    if geteuid().is_root() {
+        enter_as_root(report)
+    } else {
+        enter_as_user(report)
+    }
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         // Without it the end of the channel still ends this process.
         report.missing.entry(Protection::PidNamespace).or_insert_with(|| error.to_string());

@@ -66,11 +66,16 @@ abstract contract ContractCryptlet {
         emit CryptletBound(created.cryptletId, created.signer, created.codeDigest);
     }
 
+    /// @notice Replaces the state by what the cryptlet returned. For the cryptlet only.
+    function updateState(bytes calldata snapshot) external virtual onlyCryptlet {
+        _applyState(snapshot);
+    }
+
     /// @notice The whole state, as the cryptlet is given it.
     function stateSnapshot() public view virtual returns (bytes memory);
 
-    /// @notice Replaces the state by what the cryptlet returned. An override carries `onlyCryptlet`.
-    function updateState(bytes calldata snapshot) external virtual;
+    /// @dev Stores the state that a snapshot holds.
+    function _applyState(bytes calldata snapshot) internal virtual;
 
     /// @dev What `eth_call` does in place of asking the cryptlet; an override may choose another policy.
     function _simulationPolicy() internal pure virtual returns (SimulationPolicy) {

@@ -31,7 +31,7 @@ contract Counter is ContractCryptlet {
         return abi.encode(total);
     }
 
-    function updateState(bytes calldata snapshot) external override onlyCryptlet {
+    function _applyState(bytes calldata snapshot) internal override {
         total = abi.decode(snapshot, (uint256));
     }
 }

@@ -99,21 +99,6 @@ contract CreditDefaultSwap is ContractCryptlet, ICreditDefaultSwap {
         );
     }
 
-    /// @notice Applies what the cryptlet computed. The terms are not its business: what it returns for them is ignored.
-    function updateState(bytes calldata snapshot) external override onlyCryptlet {
-        CreditDefaultSwapSnapshot memory next = abi.decode(snapshot, (CreditDefaultSwapSnapshot));
-        asOf = next.asOf;
-        marketSpread = next.marketSpread;
-        bondSpread = next.bondSpread;
-        hazardRate = next.hazardRate;
-        riskyAnnuity = next.riskyAnnuity;
-        upfront = next.upfront;
-        price = next.price;
-        accruedPremium = next.accruedPremium;
-        basis = next.basis;
-        emit Valued(next.asOf, next.upfront, next.price, next.accruedPremium, next.basis);
-    }
-
     // Accessors for transactions that the cryptlet sends with its own key.
 
     function setPrice(int256 price_) external onlyCryptlet {
@@ -126,6 +111,21 @@ contract CreditDefaultSwap is ContractCryptlet, ICreditDefaultSwap {
 
     function setBasis(int256 basis_) external onlyCryptlet {
         basis = basis_;
+    }
+
+    /// @dev Applies what the cryptlet computed. The terms are not its business: what it returns for them is ignored.
+    function _applyState(bytes calldata snapshot) internal override {
+        CreditDefaultSwapSnapshot memory next = abi.decode(snapshot, (CreditDefaultSwapSnapshot));
+        asOf = next.asOf;
+        marketSpread = next.marketSpread;
+        bondSpread = next.bondSpread;
+        hazardRate = next.hazardRate;
+        riskyAnnuity = next.riskyAnnuity;
+        upfront = next.upfront;
+        price = next.price;
+        accruedPremium = next.accruedPremium;
+        basis = next.basis;
+        emit Valued(next.asOf, next.upfront, next.price, next.accruedPremium, next.basis);
     }
 
     function _config(bytes32 packageDigest, bytes memory code) private pure returns (CreateConfig memory) {

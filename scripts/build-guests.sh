@@ -31,21 +31,7 @@ esac
 
 say() { printf 'guests: %s\n' "$*" >&2; }
 
-build_rust() {
-  local sysroot
-  sysroot=$(rustc --print sysroot)
-  # A panic traps without a word: its message would be a third of a small component.
-  (
-    cd examples
-    env -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET \
-      RUSTC="$RUSTC_WEB" RUSTC_WRAPPER= RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$cache/rust-target" \
-      GUEST_LINKER_SYSROOT="$sysroot" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$root/scripts/guest-linker.sh" \
-      RUSTFLAGS="-Zunstable-options -Cpanic=immediate-abort --remap-path-prefix=$root=/cryptlet \
-        --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$RUST_WEB_ROOT=/rust" \
-      cargo build --release --locked --target wasm32-unknown-unknown \
-      -Zbuild-std=core,alloc,std,panic_abort -Zbuild-std-features=optimize_for_size
-  )
-}
+build_rust() { (cd examples && cargo_guest "$cache/rust-target" --locked); }
 
 component_rust() { echo "$cache/rust-target/wasm32-unknown-unknown/release/${1//-/_}.wasm"; }
 

@@ -44,6 +44,21 @@ END
   mv "$new" "$RUST_WEB_ROOT"
 }
 
+# Compiles the crate or workspace of the current folder into components, in the target folder $1, with further arguments of cargo.
+# A panic traps without a word: its message would be a third of a small component.
+cargo_guest() {
+  local target=$1 sysroot
+  shift
+  sysroot=$(cd "$root" && rustc --print sysroot)
+  env -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET \
+    RUSTC="$RUSTC_WEB" RUSTC_WRAPPER= RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$target" \
+    GUEST_LINKER_SYSROOT="$sysroot" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$root/scripts/guest-linker.sh" \
+    RUSTFLAGS="-Zunstable-options -Cpanic=immediate-abort --remap-path-prefix=$root=/cryptlet \
+      --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$RUST_WEB_ROOT=/rust" \
+    cargo build --release --target wasm32-unknown-unknown \
+    -Zbuild-std=core,alloc,std,panic_abort -Zbuild-std-features=optimize_for_size "$@"
+}
+
 # Downloads one package; refreshes the lists first if they are stale and we may.
 fetch_deb() {
   (cd "$1" && apt-get download -qq "$2" >/dev/null 2>&1) && return

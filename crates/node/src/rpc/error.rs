@@ -1,12 +1,16 @@
 //! Errors as Ethereum clients know them: code, message in geth's words, and `data` where one is expected.
 
-use alloy_primitives::{Bytes, U256, hex};
+use crate::{miner::MinerError, pool::PoolError};
+use alloy_primitives::{B256, Bytes, U256, hex};
 use alloy_sol_types::{ContractError, SolError, SolInterface};
 use cryptlet_primitives::{RefusalCode, abi::ICryptoDelegate::CryptletError};
 use jsonrpsee::types::ErrorObjectOwned;
+use std::time::Duration;
 
 /// Code of a reverted call (geth: `revertError.ErrorCode`).
 pub const REVERTED: i32 = 3;
+/// EIP-7966: included later than the caller would wait.
+pub const RECEIPT_NOT_YET: i32 = 4;
 /// Code of everything the node understood and refused.
 pub const SERVER_ERROR: i32 = -32000;
 /// EIP-1474: the node has no such method, or has it switched off.
@@ -17,7 +21,9 @@ pub const INVALID_PARAMS: i32 = -32602;
 pub const INTERNAL: i32 = -32603;
 /// EIP-1474: a bound of this node was reached.
 pub const LIMIT_EXCEEDED: i32 = -32005;
-/// EIP-1474: the resource is not there (now).
+/// EIP-1474: the resource is not there.
+pub const NOT_FOUND: i32 = -32001;
+/// EIP-1474: the resource is not available now.
 pub const RESOURCE_UNAVAILABLE: i32 = -32002;
 
 /// What a call answers instead of a result.
@@ -35,9 +41,25 @@ pub enum RpcError {
     /// The block named is not in the chain.
     #[error("header not found")]
     HeaderNotFound,
-    /// The state of that block is no longer kept.
-    #[error("missing trie node: the state of block {0} is not kept by this node")]
-    StateNotKept(u64),
+    /// The state of that block is no longer kept. The beginning is geth's.
+    #[error("missing trie node: the state of block {number} is not kept by this node; the oldest it has is {oldest}")]
+    StateNotKept {
+        /// Which block.
+        number: u64,
+        /// The oldest that can be asked for.
+        oldest: u64,
+    },
+    /// EIP-7966: the transaction is in the pool, and the time to wait for its receipt is over.
+    #[error("the transaction was added to the pool but not included within {wait:?}; its hash is in the data")]
+    ReceiptNotYet {
+        /// The transaction.
+        hash: B256,
+        /// How long the call waited.
+        wait: Duration,
+    },
+    /// What was asked for is not there, where `null` would not say enough.
+    #[error("{0}")]
+    NotFound(String),
     /// A bound of this node.
     #[error("{0}")]
     LimitExceeded(String),
@@ -73,7 +95,9 @@ impl RpcError {
         match self {
             Self::InvalidParams(_) => INVALID_PARAMS,
             Self::Reverted(_) => REVERTED,
-            Self::Refused(_) | Self::HeaderNotFound | Self::StateNotKept(_) => SERVER_ERROR,
+            Self::Refused(_) | Self::HeaderNotFound | Self::StateNotKept { .. } => SERVER_ERROR,
+            Self::ReceiptNotYet { .. } => RECEIPT_NOT_YET,
+            Self::NotFound(_) => NOT_FOUND,
             Self::LimitExceeded(_) => LIMIT_EXCEEDED,
             Self::NotOffered(_) => METHOD_NOT_FOUND,
             Self::Busy(_) => RESOURCE_UNAVAILABLE,
@@ -89,9 +113,25 @@ impl From<RpcError> for ErrorObjectOwned {
         }
         let data = match &error {
             RpcError::Reverted(output) => Some(hex::encode_prefixed(output)),
+            RpcError::ReceiptNotYet { hash, .. } => Some(hash.to_string()),
             _ => None,
         };
         Self::owned(error.code(), error.to_string(), data)
+    }
+}
+
+impl From<PoolError> for RpcError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Storage(_) => Self::internal(error),
+            refused => Self::Refused(refused.to_string()),
+        }
+    }
+}
+
+impl From<MinerError> for RpcError {
+    fn from(error: MinerError) -> Self {
+        Self::Refused(error.to_string())
     }
 }
 

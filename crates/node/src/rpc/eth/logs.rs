@@ -1,0 +1,283 @@
+//! Logs, and filters that are asked again and again.
+
+use crate::{
+    rpc::{
+        Rpc, RpcError,
+        convert::{self, RpcTransaction},
+        filters::FilterKind,
+    },
+    service::ChainEvent,
+    store::StoredBlock,
+    types::Receipt,
+};
+use alloy::{
+    eips::{BlockId, BlockNumHash, BlockNumberOrTag},
+    rpc::types::{Filter, FilterBlockOption, FilterChanges, Log},
+};
+use alloy_primitives::U256;
+use jsonrpsee::proc_macros::rpc;
+use std::{ops::RangeInclusive, time::Instant};
+use tokio::sync::broadcast::{self, error::TryRecvError};
+
+#[rpc(server, namespace = "eth")]
+pub(crate) trait EthLogs {
+    #[method(name = "getLogs")]
+    async fn logs(&self, filter: Filter) -> Result<Vec<Log>, RpcError>;
+
+    #[method(name = "newFilter")]
+    fn new_filter(&self, filter: Filter) -> Result<U256, RpcError>;
+
+    #[method(name = "newBlockFilter")]
+    fn new_block_filter(&self) -> Result<U256, RpcError>;
+
+    #[method(name = "newPendingTransactionFilter")]
+    fn new_pending_transaction_filter(&self, full: Option<bool>) -> Result<U256, RpcError>;
+
+    #[method(name = "getFilterChanges")]
+    async fn filter_changes(&self, id: U256) -> Result<FilterChanges<RpcTransaction>, RpcError>;
+
+    #[method(name = "getFilterLogs")]
+    async fn filter_logs(&self, id: U256) -> Result<Vec<Log>, RpcError>;
+
+    #[method(name = "uninstallFilter")]
+    fn uninstall_filter(&self, id: U256) -> Result<bool, RpcError>;
+}
+
+#[jsonrpsee::core::async_trait]
+impl EthLogsServer for Rpc {
+    async fn logs(&self, filter: Filter) -> Result<Vec<Log>, RpcError> {
+        match filter.block_option {
+            FilterBlockOption::AtBlockHash(hash) => {
+                // geth's words (`errUnknownBlock`).
+                let block = self.block(hash.into())?.ok_or_else(|| RpcError::refused("unknown block"))?;
+                let mut logs = Vec::new();
+                append_logs(&mut logs, &filter, &block, &self.receipts(&block)?);
+                Ok(logs)
+            }
+            FilterBlockOption::Range { from_block, to_block } => {
+                let Some(range) = self.log_range(from_block, to_block)? else { return Ok(Vec::new()) };
+                self.scan(filter, range).await
+            }
+        }
+    }
+
+    fn new_filter(&self, filter: Filter) -> Result<U256, RpcError> {
+        let next = match &filter.block_option {
+            FilterBlockOption::Range { from_block: Some(BlockNumberOrTag::Number(from)), .. } => {
+                (*from).max(self.node.head().number + 1)
+            }
+            _ => self.node.head().number + 1,
+        };
+        self.filters.install(FilterKind::Logs { filter: Box::new(filter), next }, Instant::now())
+    }
+
+    fn new_block_filter(&self) -> Result<U256, RpcError> {
+        self.filters.install(FilterKind::Blocks { next: self.node.head().number + 1 }, Instant::now())
+    }
+
+    fn new_pending_transaction_filter(&self, full: Option<bool>) -> Result<U256, RpcError> {
+        let kind = FilterKind::Pending { events: self.node.subscribe(), full: full.unwrap_or_default() };
+        self.filters.install(kind, Instant::now())
+    }
+
+    async fn filter_changes(&self, id: U256) -> Result<FilterChanges<RpcTransaction>, RpcError> {
+        let head = self.node.head().number;
+        let blocks_max = self.limits.log_blocks_max;
+        let told = self.filters.with(id, Instant::now(), |kind| advance(kind, head, blocks_max))?;
+        match told {
+            Advance::Pending(pending, true) => Ok(FilterChanges::Transactions(pending)),
+            Advance::Pending(pending, false) => {
+                Ok(FilterChanges::Hashes(pending.iter().map(|transaction| *transaction.inner.tx_hash()).collect()))
+            }
+            Advance::Blocks(range) => {
+                let hash = |number| Ok(self.node.chain().block_hash(number)?);
+                let hashes = range.map(hash).collect::<Result<Vec<_>, RpcError>>()?;
+                Ok(FilterChanges::Hashes(hashes.into_iter().flatten().collect()))
+            }
+            Advance::Logs(filter, range) => {
+                let first = *range.start();
+                let logs = self.scan(*filter, range).await;
+                if logs.is_err() {
+                    // What could not be told now is told next time.
+                    let _ = self.filters.with(id, Instant::now(), |kind| rewind(kind, first));
+                }
+                Ok(FilterChanges::Logs(logs?))
+            }
+        }
+    }
+
+    async fn filter_logs(&self, id: U256) -> Result<Vec<Log>, RpcError> {
+        let filter = self.filters.with(id, Instant::now(), |kind| match kind {
+            FilterKind::Logs { filter, .. } => Some(filter.clone()),
+            _ => None,
+        })?;
+        // geth's words: such a filter is none of the kind asked for.
+        let filter = filter.ok_or_else(|| RpcError::refused("filter not found"))?;
+        self.logs(*filter).await
+    }
+
+    fn uninstall_filter(&self, id: U256) -> Result<bool, RpcError> {
+        Ok(self.filters.uninstall(id))
+    }
+}
+
+/// What a filter has to tell now.
+enum Advance {
+    Logs(Box<Filter>, RangeInclusive<u64>),
+    Blocks(RangeInclusive<u64>),
+    Pending(Vec<RpcTransaction>, bool),
+}
+
+/// Moves a filter up to the head (at most `blocks_max` blocks at a time) and says what it passed.
+fn advance(kind: &mut FilterKind, head: u64, blocks_max: u64) -> Advance {
+    let pass = |next: &mut u64| {
+        // After a rewind the head is below what was told: go on from there.
+        let first = (*next).min(head + 1);
+        let last = head.min(first.saturating_add(blocks_max - 1));
+        *next = last + 1;
+        first..=last
+    };
+    match kind {
+        FilterKind::Logs { filter, next } if *next > head + 1 && starts_at(filter) == Some(*next) => {
+            // Its first block is still to come.
+            Advance::Logs(filter.clone(), *next..=*next - 1)
+        }
+        FilterKind::Logs { filter, next } => Advance::Logs(filter.clone(), pass(next)),
+        FilterKind::Blocks { next } => Advance::Blocks(pass(next)),
+        FilterKind::Pending { events, full } => Advance::Pending(drain(events), *full),
+    }
+}
+
+fn rewind(kind: &mut FilterKind, first: u64) {
+    if let FilterKind::Logs { next, .. } = kind {
+        *next = first.min(*next);
+    }
+}
+
+fn starts_at(filter: &Filter) -> Option<u64> {
+    match filter.block_option {
+        FilterBlockOption::Range { from_block: Some(BlockNumberOrTag::Number(from)), .. } => Some(from),
+        _ => None,
+    }
+}
+
+fn drain(events: &mut broadcast::Receiver<ChainEvent>) -> Vec<RpcTransaction> {
+    let mut pending = Vec::new();
+    loop {
+        match events.try_recv() {
+            Ok(ChainEvent::NewPending(entry)) => pending.push(convert::pending(entry.transaction().clone())),
+            Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return pending,
+        }
+    }
+}
+
+/// Adds the logs of a block that the filter wants.
+pub(super) fn append_logs(logs: &mut Vec<Log>, filter: &Filter, block: &StoredBlock, receipts: &[Receipt]) {
+    let hashes = block.block.body.transactions.iter().map(|transaction| *transaction.tx_hash());
+    let at = BlockNumHash::new(block.number(), block.hash);
+    filter.append_matching_block_logs(logs, at, block.block.header.timestamp, hashes.zip(receipts), false);
+}
+
+impl Rpc {
+    /// The blocks a range of `eth_getLogs` means; `None` if they are all still to come.
+    fn log_range(
+        &self,
+        from: Option<BlockNumberOrTag>,
+        to: Option<BlockNumberOrTag>,
+    ) -> Result<Option<RangeInclusive<u64>>, RpcError> {
+        let head = self.node.head().number;
+        let number = |tag: Option<BlockNumberOrTag>| match tag {
+            Some(BlockNumberOrTag::Number(number)) => Ok(number),
+            Some(tag) => Ok(self.number_of(BlockId::Number(tag))?.unwrap_or(head)),
+            None => Ok::<_, RpcError>(head),
+        };
+        let (first, last) = (number(from)?, number(to)?);
+        if first > last && to.is_some() {
+            // geth's words (`errInvalidBlockRange`).
+            return Err(RpcError::invalid(format!("invalid block range params: from {first} to {last}")));
+        }
+        let last = last.min(head);
+        if first > last {
+            return Ok(None);
+        }
+        let (blocks, blocks_max) = (last - first + 1, self.limits.log_blocks_max);
+        if blocks > blocks_max {
+            return Err(RpcError::LimitExceeded(format!(
+                "exceed maximum block range: {blocks} blocks asked for, at most {blocks_max} at a time"
+            )));
+        }
+        Ok(Some(first..=last))
+    }
+
+    async fn scan(&self, filter: Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
+        // A few blocks are faster read here than handed to another thread.
+        const BLOCKS_IN_PLACE_MAX: u64 = 8;
+        if range.end().saturating_sub(*range.start()) < BLOCKS_IN_PLACE_MAX {
+            return self.scan_blocks(&filter, range);
+        }
+        self.heavy(move |rpc| rpc.scan_blocks(&filter, range)).await
+    }
+
+    fn scan_blocks(&self, filter: &Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
+        let (chain, logs_max) = (self.node.chain(), self.limits.logs_max);
+        let mut logs = Vec::new();
+        for number in range {
+            let Some(header) = chain.header(number)? else { break };
+            if !filter.matches_bloom(header.logs_bloom) {
+                continue;
+            }
+            let Some(block) = chain.block(number)? else { break };
+            append_logs(&mut logs, filter, &block, &self.receipts(&block)?);
+            if logs.len() > logs_max {
+                return Err(RpcError::LimitExceeded(format!(
+                    "query returned more than {logs_max} results up to block {number}; ask for fewer blocks at a time"
+                )));
+            }
+        }
+        Ok(logs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(told: Advance) -> RangeInclusive<u64> {
+        match told {
+            Advance::Logs(_, range) | Advance::Blocks(range) => range,
+            Advance::Pending(..) => panic!("not a filter over blocks"),
+        }
+    }
+
+    #[test]
+    fn a_filter_tells_every_block_once() {
+        let mut kind = FilterKind::Blocks { next: 4 };
+        assert_eq!(range(advance(&mut kind, 6, 100)), 4..=6);
+        assert!(range(advance(&mut kind, 6, 100)).is_empty());
+        assert_eq!(range(advance(&mut kind, 7, 100)), 7..=7);
+    }
+
+    #[test]
+    fn a_filter_far_behind_catches_up_in_steps() {
+        let mut kind = FilterKind::Blocks { next: 1 };
+        assert_eq!(range(advance(&mut kind, 250, 100)), 1..=100);
+        assert_eq!(range(advance(&mut kind, 250, 100)), 101..=200);
+        assert_eq!(range(advance(&mut kind, 250, 100)), 201..=250);
+    }
+
+    #[test]
+    fn after_a_rewind_a_filter_goes_on_above_the_new_head() {
+        let mut kind = FilterKind::Blocks { next: 10 };
+        assert!(range(advance(&mut kind, 5, 100)).is_empty());
+        assert_eq!(range(advance(&mut kind, 6, 100)), 6..=6);
+    }
+
+    #[test]
+    fn a_filter_that_starts_later_waits() {
+        let filter = Box::new(Filter::new().from_block(20));
+        let mut kind = FilterKind::Logs { filter, next: 20 };
+        assert!(range(advance(&mut kind, 5, 100)).is_empty());
+        assert_eq!(range(advance(&mut kind, 21, 100)), 20..=21);
+    }
+}

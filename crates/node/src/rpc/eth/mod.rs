@@ -1,0 +1,42 @@
+//! The `eth_` namespace, by what the methods are about.
+
+mod accounts;
+mod blocks;
+mod calls;
+mod debug;
+mod fees;
+mod info;
+mod logs;
+mod pubsub;
+mod state;
+mod transactions;
+
+pub(super) use fees::TipCache;
+
+use super::Rpc;
+use jsonrpsee::RpcModule;
+
+/// Every `eth_` method.
+pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
+    let mut all = RpcModule::new(());
+    let parts: [jsonrpsee::Methods; 9] = [
+        accounts::EthAccountsServer::into_rpc(rpc.clone()).into(),
+        blocks::EthBlocksServer::into_rpc(rpc.clone()).into(),
+        calls::EthCallsServer::into_rpc(rpc.clone()).into(),
+        fees::EthFeesServer::into_rpc(rpc.clone()).into(),
+        info::EthInfoServer::into_rpc(rpc.clone()).into(),
+        logs::EthLogsServer::into_rpc(rpc.clone()).into(),
+        pubsub::EthPubSubServer::into_rpc(rpc.clone()).into(),
+        state::EthStateServer::into_rpc(rpc.clone()).into(),
+        transactions::EthTransactionsServer::into_rpc(rpc.clone()).into(),
+    ];
+    for part in parts {
+        all.merge(part).expect("no two files of eth define one method");
+    }
+    all
+}
+
+/// Every `debug_` method.
+pub(super) fn debug_methods(rpc: &Rpc) -> RpcModule<()> {
+    debug::DebugServer::into_rpc(rpc.clone()).remove_context()
+}

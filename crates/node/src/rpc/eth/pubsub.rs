@@ -1,0 +1,174 @@
+//! Subscriptions (`eth_subscribe`), over WebSocket.
+//!
+//! A subscriber that is too slow for the node's stream of events loses none of its blocks: it reads what it missed from the
+//! store and goes on.
+
+use super::logs::append_logs;
+use crate::{
+    rpc::{Rpc, RpcError, convert},
+    service::ChainEvent,
+    store::StoredBlock,
+    types::{ExecutedBlock, Receipt},
+};
+use alloy::rpc::types::{
+    Filter,
+    pubsub::{Params, SubscriptionKind},
+};
+use jsonrpsee::{
+    PendingSubscriptionSink, SubscriptionSink,
+    core::{SubscriptionError, SubscriptionResult},
+    proc_macros::rpc,
+};
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+#[rpc(server, namespace = "eth")]
+pub(crate) trait EthPubSub {
+    #[subscription(name = "subscribe" => "subscription", unsubscribe = "unsubscribe", item = serde_json::Value)]
+    async fn subscribe(&self, kind: SubscriptionKind, params: Option<Params>) -> SubscriptionResult;
+}
+
+#[jsonrpsee::core::async_trait]
+impl EthPubSubServer for Rpc {
+    async fn subscribe(
+        &self,
+        pending: PendingSubscriptionSink,
+        kind: SubscriptionKind,
+        params: Option<Params>,
+    ) -> SubscriptionResult {
+        let wanted = match Wanted::read(kind, params) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                pending.reject(error).await;
+                return Ok(());
+            }
+        };
+        // Events from before the answer are for the subscriber too.
+        let (events, next) = (self.node.subscribe(), self.node.head().number + 1);
+        let sink = pending.accept().await?;
+        let subscriber = Subscriber { rpc: self.clone(), sink, wanted, next };
+        tokio::spawn(subscriber.serve(events));
+        Ok(())
+    }
+}
+
+/// What a subscriber wants to hear.
+enum Wanted {
+    Heads,
+    Logs(Box<Filter>),
+    Pending { full: bool },
+    Syncing,
+}
+
+impl Wanted {
+    fn read(kind: SubscriptionKind, params: Option<Params>) -> Result<Self, RpcError> {
+        match (kind, params.unwrap_or_default()) {
+            (SubscriptionKind::NewHeads, _) => Ok(Self::Heads),
+            (SubscriptionKind::Syncing, _) => Ok(Self::Syncing),
+            (SubscriptionKind::Logs, Params::Logs(filter)) => Ok(Self::Logs(filter)),
+            (SubscriptionKind::Logs, Params::None) => Ok(Self::Logs(Box::default())),
+            (SubscriptionKind::NewPendingTransactions, Params::None) => Ok(Self::Pending { full: false }),
+            (SubscriptionKind::NewPendingTransactions, Params::Bool(full)) => Ok(Self::Pending { full }),
+            (SubscriptionKind::Logs, _) => Err(RpcError::invalid("a subscription to logs takes a filter object")),
+            (SubscriptionKind::NewPendingTransactions, _) => {
+                Err(RpcError::invalid("a subscription to pending transactions takes true (whole transactions) or false"))
+            }
+            (SubscriptionKind::TransactionReceipts, _) => {
+                Err(RpcError::invalid(r#"no "transactionReceipts" subscription: subscribe to "newHeads" and ask eth_getBlockReceipts"#))
+            }
+        }
+    }
+}
+
+struct Subscriber {
+    rpc: Rpc,
+    sink: SubscriptionSink,
+    wanted: Wanted,
+    /// The first block not told yet.
+    next: u64,
+}
+
+impl Subscriber {
+    async fn serve(mut self, mut events: Receiver<ChainEvent>) {
+        if let Wanted::Syncing = self.wanted {
+            let _ = self.send(&false).await;
+        }
+        loop {
+            let event = tokio::select! {
+                () = self.sink.closed() => return,
+                event = events.recv() => event,
+            };
+            let told = match event {
+                Ok(event) => self.tell(event).await,
+                Err(RecvError::Lagged(_)) => self.catch_up().await,
+                Err(RecvError::Closed) => return,
+            };
+            if let Err(error) = told {
+                tracing::debug!(?error, "a subscription ended");
+                return;
+            }
+        }
+    }
+
+    async fn tell(&mut self, event: ChainEvent) -> Result<(), SubscriptionError> {
+        match event {
+            ChainEvent::NewBlock(block) => self.tell_executed(block).await,
+            ChainEvent::NewPending(entry) => match self.wanted {
+                Wanted::Pending { full: true } => self.send(&convert::pending(entry.transaction().clone())).await,
+                Wanted::Pending { full: false } => self.send(&entry.hash()).await,
+                _ => Ok(()),
+            },
+            ChainEvent::Rewound(head) => {
+                self.next = self.next.min(head.number + 1);
+                Ok(())
+            }
+            ChainEvent::Parked { .. } | ChainEvent::Dropped { .. } => Ok(()),
+        }
+    }
+
+    async fn tell_executed(&mut self, executed: Arc<ExecutedBlock>) -> Result<(), SubscriptionError> {
+        if !matches!(self.wanted, Wanted::Heads | Wanted::Logs(_)) || executed.block.header.number != self.next {
+            return if executed.block.header.number > self.next { self.catch_up().await } else { Ok(()) };
+        }
+        let block = StoredBlock {
+            hash: executed.block.header.hash_slow(),
+            block: executed.block.clone(),
+            senders: executed.senders.clone(),
+        };
+        self.tell_block(&block, &executed.receipts).await
+    }
+
+    /// Tells what was missed, from the store.
+    async fn catch_up(&mut self) -> Result<(), SubscriptionError> {
+        if !matches!(self.wanted, Wanted::Heads | Wanted::Logs(_)) {
+            return Ok(());
+        }
+        while let Some(block) = self.rpc.block(self.next.into())? {
+            let receipts = self.rpc.receipts(&block)?;
+            self.tell_block(&block, &receipts).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_block(&mut self, block: &StoredBlock, receipts: &[Receipt]) -> Result<(), SubscriptionError> {
+        self.next = block.number() + 1;
+        match &self.wanted {
+            Wanted::Heads => self.send(&convert::new_head(&block.block.header, block.hash)).await,
+            Wanted::Logs(filter) if filter.matches_bloom(block.block.header.logs_bloom) => {
+                let mut logs = Vec::new();
+                append_logs(&mut logs, filter, block, receipts);
+                for log in &logs {
+                    self.send(log).await?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn send(&self, item: &impl Serialize) -> Result<(), SubscriptionError> {
+        let message = serde_json::value::to_raw_value(item)?;
+        Ok(self.sink.send(message).await?)
+    }
+}

@@ -1,0 +1,116 @@
+//! JSON-RPC, as Ethereum clients expect it. One file per group of methods; `docs/json-rpc.md` lists them all.
+//!
+//! A request passes [`server`] (limits), [`middleware`] (origins, unknown methods), and then one method in one of the files
+//! below, all of which are implementations on [`Rpc`]. Methods read the store or ask the [`NodeHandle`]; none of them takes
+//! a lock that a block holds while it is made.
+
+mod accounts;
+mod chain_view;
+mod config;
+mod convert;
+mod cryptlet;
+mod error;
+mod eth;
+mod evm;
+mod filters;
+mod middleware;
+mod net;
+mod personal;
+mod registry;
+mod send;
+mod server;
+mod txpool;
+mod web3;
+
+pub use config::{CorsOrigins, Namespace, RpcConfig, RpcLimits};
+pub use error::RpcError;
+pub use server::{RpcServer, RpcStartError};
+
+use crate::service::NodeHandle;
+use accounts::Accounts;
+use alloy::signers::local::PrivateKeySigner;
+use filters::Filters;
+use jsonrpsee::RpcModule;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// What every method can reach. Clones are cheap.
+#[derive(Clone)]
+pub(crate) struct Rpc(Arc<Context>);
+
+/// See [`Rpc`].
+pub(crate) struct Context {
+    node: NodeHandle,
+    accounts: Accounts,
+    filters: Filters,
+    limits: RpcLimits,
+    /// Bounds the EVM runs that do not go through [`NodeHandle::simulate`], and long scans of logs.
+    heavy: Arc<tokio::sync::Semaphore>,
+    tips: eth::TipCache,
+    snapshots: evm::Snapshots,
+    arrival: send::ArrivalMining,
+}
+
+impl std::ops::Deref for Rpc {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0
+    }
+}
+
+impl Rpc {
+    fn new(node: NodeHandle, signers: Vec<PrivateKeySigner>, limits: RpcLimits) -> Self {
+        Self(Arc::new(Context {
+            node,
+            accounts: Accounts::new(signers),
+            filters: Filters::new(limits.filters_max, limits.filter_idle_max),
+            limits,
+            heavy: Arc::new(tokio::sync::Semaphore::new(limits.evm_calls_max)),
+            tips: eth::TipCache::default(),
+            snapshots: evm::Snapshots::default(),
+            arrival: send::ArrivalMining::default(),
+        }))
+    }
+
+    /// Runs work that is long for a CPU on a thread of its own, at most `evm_calls_max` at a time.
+    async fn heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let permit = match self.heavy.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let wait = tokio::time::timeout(self.limits.evm_call_time_max, self.heavy.clone().acquire_owned());
+                let busy = || RpcError::Busy(self.limits.evm_calls_max);
+                wait.await.map_err(|_| busy())?.map_err(|_| busy())?
+            }
+        };
+        let rpc = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(&rpc)
+        });
+        done.await.map_err(RpcError::internal)?
+    }
+}
+
+/// The methods of these namespaces.
+fn methods(rpc: &Rpc, namespaces: &BTreeSet<Namespace>) -> RpcModule<()> {
+    let mut module = RpcModule::new(());
+    for namespace in namespaces {
+        let methods = match namespace {
+            Namespace::Eth => eth::methods(rpc),
+            Namespace::Net => net::methods(rpc),
+            Namespace::Web3 => web3::methods(rpc),
+            Namespace::Personal => personal::methods(rpc),
+            Namespace::Txpool => txpool::methods(rpc),
+            Namespace::Cryptlet => cryptlet::methods(rpc),
+            Namespace::Evm => evm::methods(rpc),
+            Namespace::Anvil => evm::anvil_methods(rpc),
+            Namespace::Hardhat => evm::hardhat_methods(rpc),
+            Namespace::Debug => eth::debug_methods(rpc),
+        };
+        module.merge(methods).expect("no two namespaces share a name");
+    }
+    module
+}

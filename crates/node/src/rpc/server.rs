@@ -1,0 +1,118 @@
+//! The server: HTTP and WebSocket on one port, bounded in every direction.
+
+use super::{
+    Rpc,
+    config::{CorsOrigins, RpcConfig, RpcLimits},
+    methods,
+    middleware::{GateLayer, GethWords},
+};
+use crate::service::NodeHandle;
+use alloy_primitives::hex;
+use jsonrpsee::{
+    core::traits::IdProvider,
+    server::{
+        BatchRequestConfig, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle,
+        middleware::rpc::RpcServiceBuilder,
+    },
+    types::SubscriptionId,
+};
+use std::{io, net::SocketAddr, time::Duration};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+/// The server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcStartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen for JSON-RPC on {address}: {source}")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An origin is no header value.
+    #[error("{0:?} is not an origin; write scheme://host[:port]")]
+    Origin(String),
+}
+
+/// A running server. It ends when this is dropped or [`RpcServer::stop`] is called.
+#[derive(Debug)]
+pub struct RpcServer {
+    address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl RpcServer {
+    /// Starts to serve `node`.
+    pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
+        let listen_error = |source| RpcStartError::Listen { address: config.listen, source };
+        let rpc = Rpc::new(node, config.insecure_accounts, config.limits);
+        let methods = jsonrpsee::server::Methods::from(methods(&rpc, &config.namespaces));
+        let offered = methods.clone();
+        let server = Server::builder()
+            .set_config(server_config(&config.limits))
+            .set_http_middleware(
+                tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(GateLayer(config.cors.clone())),
+            )
+            .set_rpc_middleware(
+                RpcServiceBuilder::new().layer_fn(move |inner| GethWords::new(inner, offered.clone())),
+            )
+            .build(config.listen)
+            .await
+            .map_err(listen_error)?;
+        let address = server.local_addr().map_err(listen_error)?;
+        Ok(Self { address, handle: server.start(methods) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it: answers what was asked, then closes the connections.
+    pub async fn stop(self) {
+        if self.handle.stop().is_ok() {
+            self.handle.stopped().await;
+        }
+    }
+}
+
+fn server_config(limits: &RpcLimits) -> ServerConfig {
+    ServerConfig::builder()
+        .max_request_body_size(limits.request_bytes_max)
+        .max_response_body_size(limits.response_bytes_max)
+        .max_connections(limits.connections_max)
+        .max_subscriptions_per_connection(limits.subscriptions_per_connection_max)
+        .set_message_buffer_capacity(limits.messages_per_connection_max)
+        .set_batch_request_config(BatchRequestConfig::Limit(limits.batch_requests_max))
+        .set_first_request_timeout(Some(limits.first_request_time_max))
+        .enable_ws_ping(PingConfig::new().ping_interval(Duration::from_secs(30)))
+        .set_id_provider(QuantityIds(RandomStringIdProvider::new(16)))
+        .build()
+}
+
+fn cors(origins: &CorsOrigins) -> Result<CorsLayer, RpcStartError> {
+    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
+    Ok(match origins {
+        CorsOrigins::None => layer.allow_origin(AllowOrigin::list([])),
+        CorsOrigins::Any => layer.allow_origin(Any),
+        CorsOrigins::List(list) if list.iter().any(|origin| origin == "*") => layer.allow_origin(Any),
+        CorsOrigins::List(list) => {
+            let parse = |origin: &String| origin.parse().map_err(|_| RpcStartError::Origin(origin.clone()));
+            layer.allow_origin(AllowOrigin::list(list.iter().map(parse).collect::<Result<Vec<_>, _>>()?))
+        }
+    })
+}
+
+/// Subscription ids as Ethereum clients expect them: a hexadecimal string.
+#[derive(Debug)]
+struct QuantityIds(RandomStringIdProvider);
+
+impl IdProvider for QuantityIds {
+    fn next_id(&self) -> SubscriptionId<'static> {
+        match self.0.next_id() {
+            SubscriptionId::Str(text) => SubscriptionId::Str(hex::encode_prefixed(text.as_bytes()).into()),
+            number => number,
+        }
+    }
+}

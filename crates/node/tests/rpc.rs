@@ -1,0 +1,26 @@
+//! JSON-RPC as clients see it: a real node on a chain in memory, a real server on a port of its own, JSON on the wire.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "rpc/support.rs"]
+mod support;
+
+#[path = "rpc/accounts.rs"]
+mod accounts;
+#[path = "rpc/calls.rs"]
+mod calls;
+#[path = "rpc/cryptlet.rs"]
+mod cryptlet;
+#[path = "rpc/dev.rs"]
+mod dev;
+#[path = "rpc/fees.rs"]
+mod fees;
+#[path = "rpc/logs.rs"]
+mod logs;
+#[path = "rpc/pool.rs"]
+mod pool;
+#[path = "rpc/subscriptions.rs"]
+mod subscriptions;
+#[path = "rpc/transactions.rs"]
+mod transactions;
+#[path = "rpc/wire.rs"]
+mod wire;

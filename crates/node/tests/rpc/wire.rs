@@ -1,0 +1,117 @@
+//! The protocol: errors, batches, bounds, origins.
+
+use crate::support::{dev, serve};
+use alloy::transports::http::reqwest;
+use cryptlet_node::rpc::{CorsOrigins, Namespace};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn the_node_introduces_itself() {
+    let served = dev().await;
+    assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
+    assert_eq!(served.call("net_version", json!([])).await, "31337");
+    assert_eq!(served.call("net_listening", json!([])).await, true);
+    assert_eq!(served.call("net_peerCount", json!([])).await, "0x0");
+    assert_eq!(served.call("eth_syncing", json!([])).await, false);
+    assert!(served.call("web3_clientVersion", json!([])).await.as_str().unwrap().starts_with("cryptlet/v"));
+    let digest = served.call("web3_sha3", json!(["0x68656c6c6f20776f726c64"])).await;
+    assert_eq!(digest, "0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad");
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_32601_in_geths_words() {
+    let served = dev().await;
+    let (code, message) = served.error("eth_nonsense", json!([])).await;
+    assert_eq!((code, message.as_str()), (-32601, "the method eth_nonsense does not exist/is not available"));
+}
+
+#[tokio::test]
+async fn a_method_of_a_namespace_that_is_off_does_not_exist() {
+    let served = serve(|config| config.namespaces = [Namespace::Eth].into()).await;
+    assert_eq!(served.error("evm_mine", json!([])).await.0, -32601);
+    assert_eq!(served.call("eth_blockNumber", json!([])).await, "0x0");
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_fit_are_32602() {
+    let served = dev().await;
+    let address = "0x0000000000000000000000000000000000000001";
+    for params in [json!([]), json!(["0x12", "latest"]), json!([address, "newest"]), json!([7])] {
+        assert_eq!(served.error("eth_getBalance", params.clone()).await.0, -32602, "{params}");
+    }
+}
+
+#[tokio::test]
+async fn bad_json_is_32700_and_a_bad_request_32600() {
+    let served = dev().await;
+    assert_eq!(served.post("{\"jsonrpc\":").await["error"]["code"], -32700);
+    assert_eq!(served.post("[{\"jsonrpc\":").await["error"]["code"], -32700);
+    assert_eq!(served.post("{}").await["error"]["code"], -32600);
+    assert_eq!(served.post("[]").await["error"]["code"], -32600);
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_order_each_request_for_itself() {
+    let served = dev().await;
+    let batch = json!([
+        { "jsonrpc": "2.0", "id": 1, "method": "eth_chainId" },
+        { "jsonrpc": "2.0", "id": "two", "method": "eth_nonsense", "params": [] },
+        { "jsonrpc": "2.0", "id": 3, "method": "eth_getBalance", "params": [] },
+        { "jsonrpc": "2.0", "id": 4, "method": "eth_blockNumber", "params": [] },
+    ]);
+    let answers = served.post(batch.to_string()).await;
+    let ids: Vec<_> = answers.as_array().unwrap().iter().map(|answer| answer["id"].clone()).collect();
+    assert_eq!(ids, [json!(1), json!("two"), json!(3), json!(4)]);
+    assert_eq!(answers[0]["result"], "0x7a69");
+    assert_eq!(answers[1]["error"]["code"], -32601);
+    assert_eq!(answers[2]["error"]["code"], -32602);
+    assert_eq!(answers[3]["result"], "0x0");
+}
+
+#[tokio::test]
+async fn bounds_on_batch_and_body_are_told() {
+    let served = serve(|config| {
+        config.limits.batch_requests_max = 2;
+        config.limits.request_bytes_max = 1_000;
+    })
+    .await;
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_chainId" });
+    let answer = served.post(Value::from(vec![request; 3]).to_string()).await;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("too large"), "{answer}");
+    let long = served.post(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{}\"}}", "x".repeat(2_000))).await;
+    assert!(long["error"]["message"].as_str().unwrap().contains("too big"), "{long}");
+    assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
+}
+
+#[tokio::test]
+async fn json_that_is_nested_without_end_is_refused() {
+    let served = dev().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let answer =
+        served.post(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\",\"params\":{deep}}}")).await;
+    assert!(answer["error"]["code"].as_i64().unwrap() < 0, "{answer}");
+    assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
+}
+
+#[tokio::test]
+async fn web_pages_are_let_in_by_origin() {
+    let served = serve(|config| config.cors = CorsOrigins::List(vec!["https://good.example".into()])).await;
+    let preflight = |origin: &'static str| {
+        let request = reqwest::Client::new().request(reqwest::Method::OPTIONS, served.url());
+        request.header("origin", origin).header("access-control-request-method", "POST").send()
+    };
+    let header = |response: &reqwest::Response| {
+        response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(header(&preflight("https://good.example").await.unwrap()).as_deref(), Some("https://good.example"));
+    assert_eq!(header(&preflight("https://evil.example").await.unwrap()), None);
+
+    let upgrade = reqwest::Client::new()
+        .get(served.url())
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let response = upgrade.header("origin", "https://evil.example").send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 403);
+}

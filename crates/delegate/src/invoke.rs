@@ -31,7 +31,7 @@ use cryptlet_primitives::{
 use revm::context_interface::{ContextTr, JournalTr};
 
 /// Most bytes that a record takes in a block besides its output, its share of the block's list included.
-pub(crate) const RECORD_OVERHEAD_BYTES: u64 = 640;
+const RECORD_OVERHEAD_BYTES: u64 = 640;
 
 /// Bytes that a record may add to the block's list around itself: list headers and the transaction's index.
 const RECORD_FRAMING_BYTES: u64 = 32;
@@ -114,7 +114,7 @@ pub(crate) fn invoke<CTX: ContextTr<Chain: DelegateSlot>>(
     }
     let answered = next_answer(&call, &entry, &price, scope, registry, run)?;
     run.spending = run.spending.plus(answered.spending);
-    let reply = answered.reply(&price, call.entry_gas);
+    let reply = answered.reply(&price, call.cryptlet);
     if let Some(log) = answered.log.filter(|_| !call.is_static) {
         context.journal_mut().log(log);
     }
@@ -219,7 +219,8 @@ struct Answered {
 }
 
 impl Answered {
-    fn reply(&self, price: &Price, entry_gas: u64) -> Reply {
+    fn reply(&self, price: &Price, cryptlet: CryptletId) -> Reply {
+        let entry_gas = price.entry_gas;
         let gas = |output: &Bytes| match self.charge_maximum {
             true => price.maximum(),
             false => price.settled(self.units, output.len()),
@@ -232,7 +233,7 @@ impl Answered {
             DryRunOutcome::Unavailable(reason) => {
                 Reply::refuse(RefusalCode::Unavailable, &U256::from(*reason as u8), entry_gas)
             }
-            DryRunOutcome::Denied => Reply::refuse_plainly(RefusalCode::SimulationDenied, entry_gas),
+            DryRunOutcome::Denied => Reply::refuse(RefusalCode::SimulationDenied, &cryptlet.0, entry_gas),
         }
     }
 }
@@ -270,7 +271,8 @@ fn next_answer(
             let (outcome, units) = (answer.outcome.clone(), answer.units);
             rehearsal.advance();
             let charge_maximum = *simulation_gas == SimulationGas::Maximum;
-            let spending = BlockSpending { record_bytes: RECORD_OVERHEAD_BYTES, units };
+            let record_bytes = RECORD_OVERHEAD_BYTES.saturating_add(u64::from(price.output_bytes_max));
+            let spending = BlockSpending { record_bytes, units };
             let log = matches!(outcome, DryRunOutcome::Returned(_)).then(|| pending.simulated_log(&invocation));
             Ok(Answered { outcome, units, spending, charge_maximum, log })
         }
@@ -396,7 +398,7 @@ fn verify(
 }
 
 /// Hash of the ancestor with this number, if it is within an anchor's reach.
-pub(crate) fn canonical_hash(scope: &DelegateScope, number: u64) -> Result<Option<B256>, DelegateError> {
+fn canonical_hash(scope: &DelegateScope, number: u64) -> Result<Option<B256>, DelegateError> {
     if number == scope.parent.number {
         return Ok(Some(scope.parent.hash));
     }
@@ -437,4 +439,43 @@ fn log(call: &Call, request_hash: B256, result_hash: B256, instance: Registratio
         instance: instance.0,
     };
     Log { address: CRYPTO_DELEGATE, data: event.encode_log_data() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::FixedBytes;
+    use cryptlet_primitives::{CryptletResult, Record, Signature65};
+
+    #[test]
+    fn the_largest_record_fits_what_is_set_aside_for_it() {
+        let word = B256::repeat_byte(0xff);
+        let request = CryptletRequest {
+            key: word,
+            cryptletId: word,
+            caller: Address::repeat_byte(0xff),
+            codeDigest: word,
+            inputHash: word,
+            anchorBlock: u64::MAX,
+            anchorHash: word,
+            policyVersion: u32::MAX,
+        };
+        let result = CryptletResult {
+            requestHash: word,
+            registrationId: word,
+            keyEpoch: u64::MAX,
+            status: u8::MAX,
+            outputHash: word,
+            units: u64::MAX,
+            observedAt: u64::MAX,
+            notBefore: u64::MAX,
+            expires: u64::MAX,
+        };
+        for bytes in [0usize, 1, 55, 56, 255, 256, 65_535, 65_536, 1 << 24] {
+            let signature = Signature65(FixedBytes::repeat_byte(0xff));
+            let record = Record { request, result, output: vec![0xff; bytes].into(), signature };
+            let length = record.length() as u64 + RECORD_FRAMING_BYTES;
+            assert!(length <= RECORD_OVERHEAD_BYTES + bytes as u64, "{length} for an output of {bytes}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! Solidity packs.
 
 pub mod slots;
+pub mod storage;
 
 use crate::{
     context::DelegateScope,

@@ -3,13 +3,23 @@
 //! The cursor is outside the journal: a call inside a frame that is reverted stays consumed, because whoever executes the
 //! transaction again will make that call again. Each run begins at the first answer.
 //!
-//! What answers a block and what answers a rehearsal are different types. A dry-run answer cannot become a record:
+//! What answers a block and what answers a rehearsal are different types:
 //!
-//! ```compile_fail
-//! use cryptlet_delegate::{DryRunAnswer, Transcript};
-//! use cryptlet_attestation::RecoveredRecord;
-//! fn smuggle(answer: DryRunAnswer) -> Transcript<RecoveredRecord> {
-//!     Transcript::from_answers(vec![answer])
+//! ```
+//! # use cryptlet_delegate::{DryRunAnswer, Transcript};
+//! # use cryptlet_attestation::RecoveredRecord;
+//! fn of_a_block(record: RecoveredRecord) -> Transcript<RecoveredRecord> {
+//!     Transcript::from_answers(vec![record])
+//! }
+//! ```
+//!
+//! so that a dry-run answer cannot become a record:
+//!
+//! ```compile_fail,E0308
+//! # use cryptlet_delegate::{DryRunAnswer, Transcript};
+//! # use cryptlet_attestation::RecoveredRecord;
+//! fn of_a_block(record: DryRunAnswer) -> Transcript<RecoveredRecord> {
+//!     Transcript::from_answers(vec![record])
 //! }
 //! ```
 

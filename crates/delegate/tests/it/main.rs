@@ -1,4 +1,5 @@
 //! What the delegate promises, as tests over real EVM code, real signatures and revm's `State`.
+#![allow(unreachable_pub, clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod asm;
 mod blocks;

@@ -121,9 +121,8 @@ fn input_has_a_bound() {
 fn calls_per_transaction_have_a_bound() {
     let mut world = World::new();
     world.limits.calls_per_transaction_max = 3;
-    let code = (0..4).fold(Asm::new(), |asm, i| {
-        asm.call(Kind::Call, CRYPTO_DELEGATE, &world.invoke_data(&[i])).store(u64::from(i))
-    });
+    let code = (0..4)
+        .fold(Asm::new(), |asm, i| asm.call(Kind::Call, CRYPTO_DELEGATE, &world.invoke_data(&[i])).store(u64::from(i)));
     let world = world.with_code(OUTER, code.revert_returned());
     let (run, records, runs) = world.build_and_replay(&tx(OUTER, Bytes::new(), GAS));
     assert_eq!((records.len(), runs), (3, 4));
@@ -155,7 +154,7 @@ fn depth_has_a_bound() {
 fn a_block_has_budgets() {
     let cases: [(fn(&mut FabricLimits), u64); 2] = [
         (|limits| limits.units_per_block_max = 2_050, 2_050),
-        (|limits| limits.record_bytes_per_block_max = 1_600, 1_600),
+        (|limits| limits.record_bytes_per_block_max = 1_200, 1_200),
     ];
     for (narrow, budget) in cases {
         let mut world = World::new();

@@ -9,9 +9,7 @@ use alloy_sol_types::{SolEvent, SolValue};
 use cryptlet_delegate::DelegateSlot;
 use cryptlet_primitives::{abi::ICryptoDelegate::CryptletInvoked, system::CRYPTO_DELEGATE};
 use revm::{
-    DatabaseCommit,
-    bytecode::opcode,
-    context_interface::result::ExecutionResult,
+    DatabaseCommit, bytecode::opcode, context_interface::result::ExecutionResult,
     database::states::bundle_state::BundleRetention,
 };
 

@@ -4,11 +4,14 @@ use super::asm::Asm;
 use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy_sol_types::{SolCall, SolError};
-use cryptlet_attestation::{RecoveredRecord, signature::result_digest};
+use cryptlet_attestation::{
+    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, RecoveredRecord, SimulationPolicy,
+    signature::result_digest,
+};
 use cryptlet_delegate::{
     Anchor, BuildOutcome, Built, DatabaseParent, DelegateContext, DelegateEvm, DelegateScope, DelegateSlot, Executed,
     ReplayError, Transcript, build_to_end, build_transaction,
-    registry_layout::{Packed, mapping_slot, slots},
+    registry_layout::{Packed, mapping_slot, slots, storage},
     replay_transaction,
 };
 use cryptlet_primitives::{
@@ -26,7 +29,7 @@ use revm::{
     primitives::{TxKind, hardfork::SpecId},
     state::AccountInfo,
 };
-use std::{convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 pub const USER: Address = address!("00000000000000000000000000000000000000aa");
 pub const OUTER: Address = address!("0000000000000000000000000000000000001001");
@@ -38,7 +41,7 @@ pub const GAS: u64 = 5_000_000;
 pub type Db = CacheDB<EmptyDB>;
 pub type TestEvm = DelegateEvm<State<Db>>;
 pub type Run = ResultAndState;
-pub type RunError = EVMError<Infallible>;
+pub type RunError = EVMError<revm::database_interface::bal::EvmDatabaseError<Infallible>>;
 
 /// One instance's secret.
 pub fn key(seed: u8) -> SigningKey {
@@ -85,8 +88,8 @@ impl World {
         world.account(CRYPTLET_POLICY, 0, 1, Bytes::from_static(&[0xfe]));
         world.register(world.cryptlet);
         world.set_instance(world.cryptlet, world.instance, address_of(&world.key.clone()));
-        world.set_rule(slots::rules::VERSION, 3);
-        world.set_rule(slots::rules::ACCEPTED_PROVIDERS, 0b10);
+        let policy = PolicyEntry { version: 3, accepted_providers: 0b10, minimum_isolation: 1 };
+        world.insert(CRYPTLET_POLICY, storage::of_policy(&policy));
         world
     }
 
@@ -108,13 +111,23 @@ impl World {
     }
 
     pub fn register(&mut self, cryptlet: CryptletId) {
-        use slots::cryptlet as at;
-        self.set_cryptlet(cryptlet, at::STATUS, 1);
-        self.set_cryptlet(cryptlet, at::UNITS_MAX, 2_000);
-        self.set_cryptlet(cryptlet, at::OUTPUT_BYTES_MAX, 256);
-        self.set_cryptlet(cryptlet, at::ACTIVE_INSTANCES, 1);
-        self.set_cryptlet(cryptlet, at::KEY_EPOCH, 1);
-        self.set_cryptlet(cryptlet, at::CODE_DIGEST, self.code.0);
+        let words = storage::of_cryptlet(&CryptletEntry {
+            id: cryptlet,
+            status: CryptletStatus::Active,
+            code_digest: self.code,
+            bound_contract: None,
+            units_max: 2_000,
+            output_bytes_max: 256,
+            key_epoch: 1,
+            isolation: 1,
+            active_instances: 1,
+            simulation: SimulationPolicy::Live,
+        });
+        self.insert(CRYPTLET_REGISTRY, words);
+    }
+
+    fn insert(&mut self, address: Address, words: BTreeMap<U256, U256>) {
+        words.into_iter().for_each(|(slot, word)| self.db.insert_account_storage(address, slot, word).unwrap());
     }
 
     pub fn set_cryptlet(&mut self, cryptlet: CryptletId, at: Packed, value: impl IntoWord) {
@@ -123,15 +136,18 @@ impl World {
     }
 
     pub fn set_instance(&mut self, cryptlet: CryptletId, instance: RegistrationId, signer: Address) {
-        use slots::instance as at;
-        self.set_instance_field(instance, at::SIGNER, U256::from_be_slice(signer.as_slice()));
-        self.set_instance_field(instance, at::KEY_EPOCH, 1);
-        self.set_instance_field(instance, at::PROVIDER, 1);
-        self.set_instance_field(instance, at::STATUS, 1);
-        self.set_instance_field(instance, at::ISOLATION, 1);
-        self.set_instance_field(instance, at::CRYPTLET_ID, cryptlet.0);
-        self.set_instance_field(instance, at::CODE_DIGEST, self.code.0);
-        self.set_instance_field(instance, at::NOT_AFTER_BLOCK, 10_000);
+        let words = storage::of_instance(&InstanceEntry {
+            id: instance,
+            status: InstanceStatus::Active,
+            cryptlet,
+            code_digest: self.code,
+            signer,
+            key_epoch: 1,
+            not_after_block: 10_000,
+            provider: 1,
+            isolation: 1,
+        });
+        self.insert(CRYPTLET_REGISTRY, words);
     }
 
     pub fn set_instance_field(&mut self, instance: RegistrationId, at: Packed, value: impl IntoWord) {
@@ -196,7 +212,13 @@ impl World {
         self.answer_with(invocation, ResultStatus::Ok, output, 100)
     }
 
-    pub fn answer_with(&self, invocation: &Invocation, status: ResultStatus, output: Bytes, units: u64) -> FabricAnswer {
+    pub fn answer_with(
+        &self,
+        invocation: &Invocation,
+        status: ResultStatus,
+        output: Bytes,
+        units: u64,
+    ) -> FabricAnswer {
         let result = CryptletResult {
             requestHash: invocation.request_hash(),
             registrationId: self.instance.0,

@@ -1,0 +1,7 @@
+//! Nothing that was signed can be changed.
+#![allow(unreachable_pub, clippy::unwrap_used)] // a failed unwrap is a failed test
+
+mod evidence;
+mod records;
+mod signatures;
+mod support;

@@ -1,0 +1,72 @@
+//! Entries as storage: the inverse of reading, for whoever installs the delegate in an EVM that has no registry contract
+//! (tests, examples, tools). Fields that the delegate does not read are left zero.
+
+use super::{Packed, mapping_slot, slots};
+use alloy_primitives::{B256, U256};
+use cryptlet_attestation::{CryptletEntry, InstanceEntry, PolicyEntry};
+use std::collections::BTreeMap;
+
+/// Slots and words of `CryptletRegistry` that hold this cryptlet.
+pub fn of_cryptlet(entry: &CryptletEntry) -> BTreeMap<U256, U256> {
+    use slots::cryptlet as at;
+    let mut words = Words::at(mapping_slot(slots::registry::CRYPTLETS.slot, entry.id.0));
+    words.set(at::STATUS, entry.status as u8);
+    words.set(at::ISOLATION, entry.isolation);
+    words.set(at::SIMULATION_POLICY, entry.simulation as u8);
+    words.set_word(at::CODE_DIGEST, entry.code_digest.0);
+    words.set_word(at::BOUND_CONTRACT, entry.bound_contract.unwrap_or_default().into_word());
+    words.set(at::OUTPUT_BYTES_MAX, entry.output_bytes_max);
+    words.set(at::ACTIVE_INSTANCES, entry.active_instances);
+    words.set(at::UNITS_MAX, entry.units_max);
+    words.set(at::KEY_EPOCH, entry.key_epoch);
+    words.words
+}
+
+/// Slots and words of `CryptletRegistry` that hold this instance.
+pub fn of_instance(entry: &InstanceEntry) -> BTreeMap<U256, U256> {
+    use slots::instance as at;
+    let mut words = Words::at(mapping_slot(slots::registry::INSTANCES.slot, entry.id.0));
+    words.set_word(at::SIGNER, entry.signer.into_word());
+    words.set(at::KEY_EPOCH, entry.key_epoch);
+    words.set(at::PROVIDER, entry.provider);
+    words.set(at::STATUS, entry.status as u8);
+    words.set(at::ISOLATION, entry.isolation);
+    words.set_word(at::CRYPTLET_ID, entry.cryptlet.0);
+    words.set_word(at::CODE_DIGEST, entry.code_digest.0);
+    words.set(at::NOT_AFTER_BLOCK, entry.not_after_block);
+    words.words
+}
+
+/// Slots and words of `CryptletPolicy` that hold these rules.
+pub fn of_policy(entry: &PolicyEntry) -> BTreeMap<U256, U256> {
+    use slots::rules as at;
+    let mut words = Words::at(U256::from(slots::policy::RULES.slot));
+    words.set(at::VERSION, entry.version);
+    words.set(at::ACCEPTED_PROVIDERS, entry.accepted_providers);
+    words.set(at::MINIMUM_ISOLATION, entry.minimum_isolation);
+    words.words
+}
+
+struct Words {
+    base: U256,
+    words: BTreeMap<U256, U256>,
+}
+
+impl Words {
+    const fn at(base: U256) -> Self {
+        Self { base, words: BTreeMap::new() }
+    }
+
+    fn set(&mut self, at: Packed, value: impl Into<u64>) {
+        self.put(at, U256::from(value.into()));
+    }
+
+    fn set_word(&mut self, at: Packed, value: B256) {
+        self.put(at, value.into());
+    }
+
+    fn put(&mut self, at: Packed, value: U256) {
+        let word = self.words.entry(self.base.wrapping_add(U256::from(at.slot))).or_default();
+        *word = at.set(*word, value);
+    }
+}

@@ -1,0 +1,128 @@
+//! `verify` and `appraise`: pure checks that a contract can ask for.
+
+use super::world::*;
+use alloy_primitives::{B256, Bytes};
+use alloy_sol_types::{SolCall, SolValue};
+use cryptlet_attestation::{evidence::software::statement, signature::software_statement_digest};
+use cryptlet_delegate::registry_layout::slots;
+use cryptlet_primitives::{
+    Record, RefusalCode,
+    abi::{Claims, Envelope, EnvelopeRequest, EnvelopeResult, ICryptoDelegate, SoftwareEvidence},
+    system::CRYPTO_DELEGATE,
+};
+
+fn envelope(record: &Record) -> Envelope {
+    let (request, result) = (record.request, record.result);
+    Envelope {
+        request: EnvelopeRequest {
+            key: request.key,
+            cryptletId: request.cryptletId,
+            caller: request.caller,
+            codeDigest: request.codeDigest,
+            inputHash: request.inputHash,
+            anchorBlock: request.anchorBlock,
+            anchorHash: request.anchorHash,
+            policyVersion: request.policyVersion,
+        },
+        result: EnvelopeResult {
+            requestHash: result.requestHash,
+            registrationId: result.registrationId,
+            keyEpoch: result.keyEpoch,
+            status: result.status,
+            outputHash: result.outputHash,
+            units: result.units,
+            observedAt: result.observedAt,
+            notBefore: result.notBefore,
+            expires: result.expires,
+        },
+        output: record.output.clone(),
+        signature: Bytes::copy_from_slice(record.signature.0.as_slice()),
+    }
+}
+
+fn verify(world: &World, envelope: &Envelope) -> bool {
+    let data = ICryptoDelegate::verifyCall { envelope: envelope.abi_encode().into() }.abi_encode();
+    let (run, records, _) = world.build_and_replay(&tx(CRYPTO_DELEGATE, data, GAS));
+    assert!(records.is_empty());
+    bool::abi_decode(run.result.output().unwrap()).unwrap()
+}
+
+#[test]
+fn an_envelope_is_valid_while_its_instance_stands() {
+    let mut world = World::new();
+    let (_, records, _) = world.build_and_replay(&tx(CRYPTO_DELEGATE, world.invoke_data(b"x"), GAS));
+    let good = envelope(records[0].record());
+    assert!(verify(&world, &good));
+
+    let changes: [fn(&mut Envelope); 5] = [
+        |envelope| envelope.output = Bytes::new(),
+        |envelope| envelope.result.units += 1,
+        |envelope| envelope.request.inputHash = B256::ZERO,
+        |envelope| envelope.signature = Bytes::new(),
+        |envelope| envelope.result.status = 2,
+    ];
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert!(!verify(&world, &bad));
+    }
+
+    // It outlives its anchor and the policy's version, but not its window, and not its instance.
+    world.set_rule(slots::rules::VERSION, 9);
+    world.parent_number = PARENT_NUMBER + 99;
+    assert!(verify(&world, &good));
+    world.parent_number += 1;
+    assert!(!verify(&world, &good));
+    world.parent_number = PARENT_NUMBER;
+    world.set_instance_field(world.instance, slots::instance::STATUS, 2u64);
+    assert!(!verify(&world, &good));
+}
+
+#[test]
+fn what_is_no_envelope_is_malformed() {
+    let world = World::new();
+    let data = ICryptoDelegate::verifyCall { envelope: Bytes::from_static(b"no envelope") }.abi_encode();
+    let (run, ..) = world.build_and_replay(&tx(CRYPTO_DELEGATE, data, GAS));
+    assert_eq!(refusal(&run.result), Some((RefusalCode::MalformedCall, Bytes::new())));
+}
+
+fn evidence(world: &World, expires: u64) -> Vec<u8> {
+    let host = key(42);
+    let mut evidence = SoftwareEvidence {
+        provider: 1,
+        isolation: 1,
+        measurement: B256::repeat_byte(3),
+        reportData: B256::repeat_byte(4),
+        host: address_of(&host),
+        issuedAt: TIMESTAMP - 10,
+        expires,
+        signature: Bytes::new(),
+    };
+    let digest = software_statement_digest(&statement(&evidence), &world.domain);
+    evidence.signature = Bytes::copy_from_slice(sign(&host, digest).0.as_slice());
+    evidence.abi_encode()
+}
+
+fn appraise(world: &World, evidence: Vec<u8>) -> revm::context_interface::result::ExecutionResult {
+    let call = ICryptoDelegate::appraiseCall { evidence: evidence.into(), collateral: Bytes::new() };
+    world.build_and_replay(&tx(CRYPTO_DELEGATE, call.abi_encode(), GAS)).0.result
+}
+
+#[test]
+fn evidence_becomes_claims_at_the_blocks_time() {
+    let world = World::new();
+    let result = appraise(&world, evidence(&world, TIMESTAMP));
+    let claims = Bytes::abi_decode(result.output().unwrap()).unwrap();
+    let claims = Claims::abi_decode(&claims).unwrap();
+    assert_eq!((claims.provider, claims.isolation, claims.expires), (1, 1, TIMESTAMP));
+    assert_eq!((claims.reportData, claims.endorser), (B256::repeat_byte(4), address_of(&key(42))));
+}
+
+#[test]
+fn evidence_that_does_not_hold_is_refused_with_the_reason() {
+    let world = World::new();
+    let (code, data) = refusal(&appraise(&world, evidence(&world, TIMESTAMP - 1))).unwrap();
+    assert_eq!(code, RefusalCode::EvidenceRejected);
+    let why = String::abi_decode(&data).unwrap();
+    assert!(why.starts_with("evidence expired"), "{why}");
+}

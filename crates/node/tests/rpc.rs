@@ -20,6 +20,8 @@ mod logs;
 mod pool;
 #[path = "rpc/subscriptions.rs"]
 mod subscriptions;
+#[path = "rpc/traces.rs"]
+mod traces;
 #[path = "rpc/transactions.rs"]
 mod transactions;
 #[path = "rpc/wire.rs"]

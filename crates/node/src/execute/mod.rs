@@ -16,7 +16,7 @@ mod header;
 mod recovered;
 mod replay;
 
-pub use executor::{Execution, RunOutcome, TransactionRun, delegate_scope, evm_env};
+pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, delegate_scope, evm_env};
 pub use fault::{BlockFault, FaultReason};
 pub use finished::{FinishedBlock, FinishedExecution};
 pub use header::{

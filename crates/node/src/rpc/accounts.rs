@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// Keys by address, in the order in which they were given.
 #[derive(Debug, Default)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     order: Vec<Address>,
     keys: BTreeMap<Address, Account>,
 }
@@ -27,30 +27,30 @@ struct Account {
 
 impl Accounts {
     /// Signs with these keys for whoever asks.
-    pub fn new(signers: Vec<PrivateKeySigner>) -> Self {
+    pub(crate) fn new(signers: Vec<PrivateKeySigner>) -> Self {
         let order = signers.iter().map(PrivateKeySigner::address).collect();
         let account = |signer: PrivateKeySigner| (signer.address(), Account { signer, sending: Default::default() });
         Self { order, keys: signers.into_iter().map(account).collect() }
     }
 
     /// Addresses, in the order given.
-    pub fn addresses(&self) -> &[Address] {
+    pub(crate) fn addresses(&self) -> &[Address] {
         &self.order
     }
 
     /// Holds back other transactions of this account until dropped, so that two do not get one nonce.
-    pub async fn lock(&self, address: Address) -> Result<tokio::sync::MutexGuard<'_, ()>, RpcError> {
+    pub(crate) async fn lock(&self, address: Address) -> Result<tokio::sync::MutexGuard<'_, ()>, RpcError> {
         Ok(self.account(address)?.sending.lock().await)
     }
 
     /// Signs a message as EIP-191 has it.
-    pub fn sign_message(&self, address: Address, message: &[u8]) -> Result<Bytes, RpcError> {
+    pub(crate) fn sign_message(&self, address: Address, message: &[u8]) -> Result<Bytes, RpcError> {
         let signature = self.account(address)?.signer.sign_message_sync(message).map_err(RpcError::internal)?;
         Ok(signature.as_bytes().to_vec().into())
     }
 
     /// Signs typed data as EIP-712 has it.
-    pub fn sign_typed_data(&self, address: Address, data: &TypedData) -> Result<Bytes, RpcError> {
+    pub(crate) fn sign_typed_data(&self, address: Address, data: &TypedData) -> Result<Bytes, RpcError> {
         let account = self.account(address)?;
         let digest = data
             .eip712_signing_hash()
@@ -59,7 +59,7 @@ impl Accounts {
     }
 
     /// Signs a transaction.
-    pub fn sign_transaction(
+    pub(crate) fn sign_transaction(
         &self,
         address: Address,
         transaction: TypedTransaction,
@@ -92,7 +92,7 @@ impl Accounts {
 }
 
 /// Makes a transaction of a request whose gas, nonce, chain id and fees are filled in.
-pub fn build(mut request: TransactionRequest) -> Result<TypedTransaction, RpcError> {
+pub(crate) fn build(mut request: TransactionRequest) -> Result<TypedTransaction, RpcError> {
     if request.to.is_none() {
         request.to = Some(TxKind::Create);
     }

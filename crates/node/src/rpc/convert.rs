@@ -14,21 +14,21 @@ use alloy_primitives::{Address, B256, U256};
 use alloy_rlp::Encodable;
 
 /// A transaction, as shown.
-pub type RpcTransaction = RpcTransactionOf<Transaction>;
+pub(crate) type RpcTransaction = RpcTransactionOf<Transaction>;
 /// A header, as shown.
-pub type RpcHeader = RpcHeaderOf<Header>;
+pub(crate) type RpcHeader = RpcHeaderOf<Header>;
 /// A block, as shown.
-pub type RpcBlock = RpcBlockOf<RpcTransaction, RpcHeader>;
+pub(crate) type RpcBlock = RpcBlockOf<RpcTransaction, RpcHeader>;
 /// A receipt, as shown.
-pub type RpcReceipt = TransactionReceipt<alloy::consensus::ReceiptEnvelope<Log>>;
+pub(crate) type RpcReceipt = TransactionReceipt<alloy::consensus::ReceiptEnvelope<Log>>;
 
 /// A header whose hash is known, with the size of its block in bytes if that is known too.
-pub fn header(header: Header, hash: B256, block_bytes: Option<usize>) -> RpcHeader {
+pub(crate) fn header(header: Header, hash: B256, block_bytes: Option<usize>) -> RpcHeader {
     RpcHeader::from_consensus(Sealed::new_unchecked(header, hash), None, block_bytes.map(U256::from))
 }
 
 /// A block: with whole transactions if `full`, else with their hashes. `senders` has one address per transaction.
-pub fn block(block: &Block, hash: B256, senders: &[Address], full: bool) -> RpcBlock {
+pub(crate) fn block(block: &Block, hash: B256, senders: &[Address], full: bool) -> RpcBlock {
     let transactions = if full {
         BlockTransactions::Full(
             (0..block.body.transactions.len()).map(|index| included(block, hash, senders, index)).collect(),
@@ -45,7 +45,7 @@ pub fn block(block: &Block, hash: B256, senders: &[Address], full: bool) -> RpcB
 }
 
 /// The transaction at `index` of a block; panics if there is none.
-pub fn included(block: &Block, hash: B256, senders: &[Address], index: usize) -> RpcTransaction {
+pub(crate) fn included(block: &Block, hash: B256, senders: &[Address], index: usize) -> RpcTransaction {
     let transaction = block.body.transactions[index].clone();
     let info = TransactionInfo {
         hash: Some(*transaction.tx_hash()),
@@ -59,26 +59,26 @@ pub fn included(block: &Block, hash: B256, senders: &[Address], index: usize) ->
 }
 
 /// A transaction that waits.
-pub fn pending(transaction: RecoveredTransaction) -> RpcTransaction {
+pub(crate) fn pending(transaction: RecoveredTransaction) -> RpcTransaction {
     RpcTransaction::from_transaction(transaction, TransactionInfo::default())
 }
 
 /// What a block's receipts need besides themselves.
 #[derive(Clone, Copy, Debug)]
-pub struct ReceiptContext<'a> {
+pub(crate) struct ReceiptContext<'a> {
     /// The block.
-    pub block: &'a Block,
+    pub(crate) block: &'a Block,
     /// Its hash.
-    pub hash: B256,
+    pub(crate) hash: B256,
     /// Who sent each transaction.
-    pub senders: &'a [Address],
+    pub(crate) senders: &'a [Address],
     /// Blob schedule at the block, if blobs exist there.
-    pub blob_params: Option<BlobParams>,
+    pub(crate) blob_params: Option<BlobParams>,
 }
 
 impl ReceiptContext<'_> {
     /// All receipts of the block, as shown.
-    pub fn all(&self, receipts: &[Receipt]) -> Vec<RpcReceipt> {
+    pub(crate) fn all(&self, receipts: &[Receipt]) -> Vec<RpcReceipt> {
         let mut log_index = 0;
         let mut gas_before = 0;
         let mut shown = Vec::with_capacity(receipts.len());
@@ -91,7 +91,7 @@ impl ReceiptContext<'_> {
     }
 
     /// The receipt at `index`, as shown.
-    pub fn at(&self, receipts: &[Receipt], index: usize) -> Option<RpcReceipt> {
+    pub(crate) fn at(&self, receipts: &[Receipt], index: usize) -> Option<RpcReceipt> {
         let receipt = receipts.get(index)?;
         let log_index = receipts[..index].iter().map(|earlier| earlier.logs().len() as u64).sum();
         let gas_before = index.checked_sub(1).map_or(0, |last| receipts[last].cumulative_gas_used());
@@ -136,7 +136,7 @@ impl ReceiptContext<'_> {
 }
 
 /// A block's header as a change of the head is told (`newHeads`).
-pub fn new_head(head: &Header, hash: B256) -> rpc::Header {
+pub(crate) fn new_head(head: &Header, hash: B256) -> rpc::Header {
     header(head.clone(), hash, None)
 }
 

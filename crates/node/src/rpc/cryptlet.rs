@@ -174,7 +174,7 @@ pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
 
 impl Rpc {
     /// The records a block carries as its request of type `0xCD`.
-    fn block_records(&self, block: &StoredBlock) -> Result<BlockRecords, RpcError> {
+    pub(super) fn block_records(&self, block: &StoredBlock) -> Result<BlockRecords, RpcError> {
         let requests = self.node.chain().requests(block.number())?.unwrap_or_default();
         let request = requests.iter().find(|request| request.first() == Some(&CRYPTLET_REQUEST_TYPE));
         let bytes_max = self.limits_of_chain().record_bytes_per_block_max as usize;

@@ -8,23 +8,23 @@ use jsonrpsee::types::ErrorObjectOwned;
 use std::time::Duration;
 
 /// Code of a reverted call (geth: `revertError.ErrorCode`).
-pub const REVERTED: i32 = 3;
+pub(crate) const REVERTED: i32 = 3;
 /// EIP-7966: included later than the caller would wait.
-pub const RECEIPT_NOT_YET: i32 = 4;
+pub(crate) const RECEIPT_NOT_YET: i32 = 4;
 /// Code of everything the node understood and refused.
-pub const SERVER_ERROR: i32 = -32000;
+pub(crate) const SERVER_ERROR: i32 = -32000;
 /// EIP-1474: the node has no such method, or has it switched off.
-pub const METHOD_NOT_FOUND: i32 = -32601;
+pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 /// EIP-1474: parameters that do not fit.
-pub const INVALID_PARAMS: i32 = -32602;
+pub(crate) const INVALID_PARAMS: i32 = -32602;
 /// EIP-1474: our own fault.
-pub const INTERNAL: i32 = -32603;
+pub(crate) const INTERNAL: i32 = -32603;
 /// EIP-1474: a bound of this node was reached.
-pub const LIMIT_EXCEEDED: i32 = -32005;
+pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
 /// EIP-1474: the resource is not there.
-pub const NOT_FOUND: i32 = -32001;
+pub(crate) const NOT_FOUND: i32 = -32001;
 /// EIP-1474: the resource is not available now.
-pub const RESOURCE_UNAVAILABLE: i32 = -32002;
+pub(crate) const RESOURCE_UNAVAILABLE: i32 = -32002;
 
 /// What a call answers instead of a result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,7 +137,7 @@ impl From<MinerError> for RpcError {
 
 /// `execution reverted`, and the reason if the output holds one: `Error(string)`, `Panic(uint256)` in geth's words, or the
 /// delegate's `CryptletError`.
-pub fn revert_message(output: &[u8]) -> String {
+pub(crate) fn revert_message(output: &[u8]) -> String {
     match revert_reason(output) {
         Some(reason) => format!("execution reverted: {reason}"),
         None => "execution reverted".to_owned(),

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 /// How a request came in; rides along as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// One request, one answer.
     Http,
     /// Lasting, so that subscriptions are possible.
@@ -26,14 +26,14 @@ pub enum Transport {
 
 /// Lets WebSockets in from allowed web pages only (browsers do not apply CORS to them) and notes the transport.
 #[derive(Clone, Debug)]
-pub struct Gate<S> {
+pub(crate) struct Gate<S> {
     inner: S,
     origins: CorsOrigins,
 }
 
 /// Makes [`Gate`]s.
 #[derive(Clone, Debug)]
-pub struct GateLayer(pub CorsOrigins);
+pub(crate) struct GateLayer(pub(crate) CorsOrigins);
 
 impl<S> tower::Layer<S> for GateLayer {
     type Service = Gate<S>;
@@ -83,14 +83,14 @@ fn forbidden() -> HttpResponse {
 
 /// Answers calls of unknown methods, and subscriptions over HTTP, with geth's words.
 #[derive(Clone, Debug)]
-pub struct GethWords<S> {
+pub(crate) struct GethWords<S> {
     inner: S,
     methods: Methods,
 }
 
 impl<S> GethWords<S> {
     /// Around `inner`, which serves these methods.
-    pub fn new(inner: S, methods: Methods) -> Self {
+    pub(crate) fn new(inner: S, methods: Methods) -> Self {
         Self { inner, methods }
     }
 

@@ -19,6 +19,7 @@ mod personal;
 mod registry;
 mod send;
 mod server;
+mod trace;
 mod txpool;
 mod web3;
 

@@ -1,9 +1,13 @@
-//! The `debug_` namespace: blocks and transactions as bytes.
+//! The `debug_` namespace: blocks and transactions as bytes, and traces.
 
 use crate::rpc::{Rpc, RpcError};
-use alloy::eips::{BlockId, Encodable2718};
+use alloy::eips::{BlockId, BlockNumberOrTag, Encodable2718};
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Encodable;
+use alloy_rpc_types_trace::{
+    common::TraceResult,
+    geth::{GethDebugTracingOptions, GethTrace},
+};
 use jsonrpsee::proc_macros::rpc;
 
 #[rpc(server, namespace = "debug")]
@@ -19,8 +23,30 @@ pub(crate) trait Debug {
 
     #[method(name = "getRawReceipts")]
     fn raw_receipts(&self, block: BlockId) -> Result<Vec<Bytes>, RpcError>;
+
+    #[method(name = "traceTransaction")]
+    async fn trace_transaction(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<GethTrace, RpcError>;
+
+    #[method(name = "traceBlockByNumber")]
+    async fn trace_block_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError>;
+
+    #[method(name = "traceBlockByHash")]
+    async fn trace_block_by_hash(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError>;
 }
 
+#[jsonrpsee::core::async_trait]
 impl DebugServer for Rpc {
     fn raw_header(&self, block: BlockId) -> Result<Bytes, RpcError> {
         let (header, _) = self.header(block)?.ok_or(RpcError::HeaderNotFound)?;
@@ -41,5 +67,51 @@ impl DebugServer for Rpc {
     fn raw_receipts(&self, block: BlockId) -> Result<Vec<Bytes>, RpcError> {
         let view = self.block(block)?.ok_or(RpcError::HeaderNotFound)?;
         Ok(self.receipts(&view)?.iter().map(|receipt| receipt.encoded_2718().into()).collect())
+    }
+
+    async fn trace_transaction(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<GethTrace, RpcError> {
+        self.heavy(move |rpc| {
+            // geth's words (`errTxNotFound`).
+            let not_found = || RpcError::refused("transaction not found");
+            let (block, wanted) = rpc.find_transaction(hash)?.ok_or_else(not_found)?;
+            let traces = rpc.trace_block(&block, |index| index == wanted, options.unwrap_or_default())?;
+            traces.into_iter().next().map(|(_, trace)| trace).ok_or_else(not_found)
+        })
+        .await
+    }
+
+    async fn trace_block_by_number(
+        &self,
+        number: BlockNumberOrTag,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError> {
+        self.trace_whole(number.into(), options).await
+    }
+
+    async fn trace_block_by_hash(
+        &self,
+        hash: B256,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError> {
+        self.trace_whole(hash.into(), options).await
+    }
+}
+
+impl Rpc {
+    async fn trace_whole(
+        &self,
+        block: BlockId,
+        options: Option<GethDebugTracingOptions>,
+    ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError> {
+        self.heavy(move |rpc| {
+            let block = rpc.block(block)?.ok_or(RpcError::HeaderNotFound)?;
+            let traces = rpc.trace_block(&block, |_| true, options.unwrap_or_default())?;
+            Ok(traces.into_iter().map(|(hash, trace)| TraceResult::new_success(trace, Some(hash))).collect())
+        })
+        .await
     }
 }

@@ -1,1 +1,40 @@
-fn main() {}
+//! `cryptlet`: one binary for the whole fabric. Each command has a file; this one only chooses.
+
+mod args;
+mod dev;
+mod export;
+mod fabric;
+mod host;
+mod invoke;
+mod logs;
+mod node;
+mod progress;
+mod register;
+mod registry;
+mod rpc;
+mod signals;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(args::with_dashes(std::env::args_os()));
+    let outcome = match cli.command {
+        Command::Worker => Ok(cryptlet_container::worker::main()),
+        Command::Node(args) => node::run(*args),
+        Command::Host(args) => host::run(args),
+        Command::Register(args) => register::run(args),
+        Command::Invoke(args) => invoke::run(args),
+        Command::Export(args) => export::run(&args),
+        Command::Verify(args) => cryptlet_audit::verify(&args),
+        Command::Replay(args) => cryptlet_audit::replay(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The command line. Names follow the field (geth, reth, anvil) and the papers.
+
+use alloy::primitives::{Address, B256};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  cryptlet node --dev                          a dev node with an embedded host, on 127.0.0.1:8545
+  cryptlet node --dev --datadir chain          the same, and the chain is there again next time
+  cryptlet invoke equity-tools 'volatility(uint256[],uint32)(uint256)' '[100,110,105]' 252
+  cryptlet export chain.cryptlet               save the chain of a running node
+  cryptlet replay chain.cryptlet               re-execute it: no host, no network
+";
+
+/// The Cryptlet Fabric: smart contracts that call attested programs off the chain, as if they were functions.
+#[derive(Debug, Parser)]
+#[command(name = "cryptlet", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an Ethereum node whose contracts can call cryptlets
+    Node(Box<NodeArgs>),
+    /// Run a cryptlet host that nodes elsewhere call over mutual TLS, or enrol such a node
+    Host(HostArgs),
+    /// Have a host run a cryptlet package and register it on a chain
+    Register(RegisterArgs),
+    /// Call a cryptlet as a contract would, as a dry run, and print the answer
+    Invoke(InvokeArgs),
+    /// Save the chain of a running node to a file that `verify` and `replay` read
+    Export(ExportArgs),
+    /// Check one record, or every record of an exported chain, with no node
+    Verify(cryptlet_audit::VerifyArgs),
+    /// Re-execute an exported chain with no host and no network, and print its state root
+    Replay(cryptlet_audit::ReplayArgs),
+    /// A container worker; the host starts these itself
+    #[command(hide = true)]
+    Worker,
+}
+
+/// How the dry runs of `eth_call` and `eth_estimateGas` are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Simulation {
+    /// As each cryptlet's registration says
+    Registered,
+    /// Never ask a host
+    Deny,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// A throw-away network for development: chain 31337, ten funded accounts, an embedded host, the example contracts
+    #[arg(long)]
+    pub(crate) dev: bool,
+    /// Where the chain is kept; a dev node without it uses a temporary folder and removes it at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+    /// Genesis file in geth's format; `config.cryptletFabric` turns the delegate on
+    #[arg(long, value_name = "FILE", conflicts_with = "dev")]
+    pub(crate) genesis: Option<PathBuf>,
+
+    /// Address the JSON-RPC server listens on (HTTP and WebSocket)
+    #[arg(long = "http.addr", alias = "host", value_name = "IP", default_value = "127.0.0.1", help_heading = "JSON-RPC")]
+    pub(crate) http_addr: IpAddr,
+    /// Port of the JSON-RPC server, also spelt --http.port; 0 takes a free one
+    #[arg(long = "port", short = 'p', alias = "http.port", value_name = "PORT", default_value_t = 8545, help_heading = "JSON-RPC")]
+    pub(crate) http_port: u16,
+
+    /// Seconds between blocks; without it a transaction is mined on arrival
+    #[arg(long, short = 'b', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Mining")]
+    pub(crate) block_time: Option<u64>,
+    /// Build no blocks: only serve
+    #[arg(long, alias = "no-mine", conflicts_with = "block_time", help_heading = "Mining")]
+    pub(crate) no_mining: bool,
+    /// Milliseconds between heartbeat blocks while a transaction waits for its host
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000), help_heading = "Mining")]
+    pub(crate) parked_block_interval_ms: u64,
+
+    /// Chain id of the dev chain
+    #[arg(long, value_name = "ID", default_value_t = 31337, help_heading = "Dev chain")]
+    pub(crate) chain_id: u64,
+    /// Number of dev accounts
+    #[arg(long, short = 'a', value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Dev chain")]
+    pub(crate) accounts: u32,
+    /// Ether in each dev account
+    #[arg(long, value_name = "ETH", default_value_t = 10_000, help_heading = "Dev chain")]
+    pub(crate) balance: u64,
+    /// BIP-39 phrase the dev accounts derive from, at m/44'/60'/0'/0/N
+    #[arg(long, short = 'm', value_name = "PHRASE", default_value = crate::dev::MNEMONIC, hide_default_value = true, help_heading = "Dev chain")]
+    pub(crate) mnemonic: String,
+    /// Do not deploy the example contracts
+    #[arg(long, help_heading = "Dev chain")]
+    pub(crate) no_examples: bool,
+    /// Blocks a cryptlet call waits for its host before the contract is told that it is unavailable (1 to 255)
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(1..=255), help_heading = "Dev chain")]
+    pub(crate) unavailable_after_blocks: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) fabric: FabricArgs,
+    /// Milliseconds a host has for one answer
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(10..=600_000), help_heading = "Cryptlet fabric")]
+    pub(crate) call_timeout_ms: u64,
+    /// Container workers of the embedded host; by default one per core
+    #[arg(long, value_name = "N", help_heading = "Cryptlet fabric")]
+    pub(crate) workers: Option<usize>,
+    /// How eth_call and eth_estimateGas treat calls to cryptlets
+    #[arg(long, value_enum, default_value_t = Simulation::Registered, help_heading = "Cryptlet fabric")]
+    pub(crate) simulation: Simulation,
+
+    /// Wait for the disk at every block (survives a power cut); without it a killed process loses nothing, a power cut may
+    #[arg(long)]
+    pub(crate) sync: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which fabric, and as whom.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Cryptlet fabric")]
+pub(crate) struct FabricArgs {
+    /// Where the CryptoDelegate looks up the fabric: URL (http, https or file) of a host's descriptor
+    #[arg(long, value_name = "URL", requires = "crypto_delegate_signature")]
+    pub(crate) crypto_delegate_path: Option<String>,
+    /// Who must have signed that descriptor: the fabric's 20-byte address, or the 65-byte signature itself
+    #[arg(long, value_name = "0x…", requires = "crypto_delegate_path")]
+    pub(crate) crypto_delegate_signature: Option<String>,
+    /// File with a client certificate for that fabric, made by `cryptlet host enroll`
+    #[arg(long, value_name = "FILE", requires = "crypto_delegate_path")]
+    pub(crate) crypto_delegate_identity: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct HostArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<HostAction>,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostAction {
+    /// Issue a client certificate for a node
+    Enroll(EnrollArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where keys, certificates, packages and answers are kept
+    #[arg(long, value_name = "DIR", default_value = "cryptlet-host")]
+    pub(crate) datadir: PathBuf,
+    /// Address of the gRPC service (TLS 1.3, client certificates)
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7645")]
+    pub(crate) listen: SocketAddr,
+    /// Address of the descriptor (plain HTTP; the document is signed)
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7646")]
+    pub(crate) descriptor_listen: SocketAddr,
+    /// Name that nodes reach this host by; it goes into the certificate
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub(crate) name: String,
+    /// File with the passphrase of the keystore; without it one is made in the data folder, readable by the owner only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Container workers; by default one per core
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnrollArgs {
+    /// Name of the node
+    pub(crate) name: String,
+    /// Data folder of the host
+    #[arg(long, value_name = "DIR", default_value = "cryptlet-host")]
+    pub(crate) datadir: PathBuf,
+    /// File with the passphrase of the keystore
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// May also publish packages and register cryptlets
+    #[arg(long)]
+    pub(crate) operator: bool,
+    /// File for its certificate and key, in one PEM bundle
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    /// Folder of the package: cryptlet.wasm, config.json and, if it has one, header.sol
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) package: PathBuf,
+    /// JSON-RPC address of a node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
+    pub(crate) rpc_url: String,
+    /// Private key of the publisher, who pays for the registration; by default the dev chain's operator
+    #[arg(long, value_name = "0x…", env = "CRYPTLET_PRIVATE_KEY", hide_env_values = true)]
+    pub(crate) private_key: Option<B256>,
+    #[command(flatten)]
+    pub(crate) fabric: FabricArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvokeArgs {
+    /// Name or id of the cryptlet
+    pub(crate) cryptlet: String,
+    /// Function, as cast has it: 'name(types)(return types)'
+    pub(crate) signature: String,
+    /// Arguments
+    pub(crate) arguments: Vec<String>,
+    /// Address to call from
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO)]
+    pub(crate) from: Address,
+    /// JSON-RPC address of a node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
+    pub(crate) rpc_url: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// File to write
+    pub(crate) file: PathBuf,
+    /// JSON-RPC address of a node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
+    pub(crate) rpc_url: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Machine-readable output: one JSON document on standard output, logs as JSON lines on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// More log lines: -v for debug, -vv for trace
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Only warnings and errors
+    #[arg(long, short, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// Rewrites the papers' spelling (`--cryptoDelegatePath`) to ours (`--crypto-delegate-path`).
+pub(crate) fn with_dashes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    arguments.map(|argument| argument.to_str().and_then(kebab).map_or(argument, OsString::from)).collect()
+}
+
+fn kebab(argument: &str) -> Option<String> {
+    let name = argument.strip_prefix("--cryptoDelegate")?;
+    let (name, value) = match name.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (name, None),
+    };
+    let mut flag = String::from("--crypto-delegate");
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            flag.push('-');
+        }
+        flag.push(character.to_ascii_lowercase());
+    }
+    Some(value.map_or_else(|| flag.clone(), |value| format!("{flag}={value}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_papers_spelling_is_understood() {
+        let words = ["cryptlet", "node", "--cryptoDelegatePath", "file:///d.json", "--cryptoDelegateSignature=0xab"];
+        let cli = Cli::parse_from(with_dashes(words.into_iter().map(OsString::from)));
+        let Command::Node(node) = cli.command else { panic!("not the node command") };
+        assert_eq!(node.fabric.crypto_delegate_path.as_deref(), Some("file:///d.json"));
+        assert_eq!(node.fabric.crypto_delegate_signature.as_deref(), Some("0xab"));
+    }
+
+    #[test]
+    fn both_spellings_of_the_port_are_understood() {
+        for spelling in ["--port", "--http.port", "-p"] {
+            let cli = Cli::parse_from(["cryptlet", "node", "--dev", spelling, "9000"]);
+            let Command::Node(node) = cli.command else { panic!("not the node command") };
+            assert_eq!(node.http_port, 9000);
+        }
+    }
+}

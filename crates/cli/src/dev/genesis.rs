@@ -1,0 +1,52 @@
+//! The dev chain's accounts and genesis, as the flags want them.
+
+use crate::args::NodeArgs;
+use alloy::{
+    genesis::{Genesis, GenesisAccount},
+    primitives::{U256, utils::Unit},
+    signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
+};
+use anyhow::{Context, Result};
+use cryptlet_node::chain_spec::{dev_accounts, dev_genesis, dev_operator};
+use cryptlet_primitives::FabricLimits;
+
+/// The keys of a dev chain. They are public: they guard nothing.
+pub(crate) struct Accounts {
+    /// Funded, printed, unlocked.
+    pub(crate) funded: Vec<PrivateKeySigner>,
+    /// Deploys and registers, so that the others start at nonce 0.
+    pub(crate) operator: PrivateKeySigner,
+}
+
+impl Accounts {
+    pub(crate) fn derive(args: &NodeArgs) -> Result<Self> {
+        let key = |index| {
+            MnemonicBuilder::<English>::default()
+                .phrase(args.mnemonic.as_str())
+                .index(index)?
+                .build()
+                .context("--mnemonic is not a valid BIP-39 phrase; it needs 12 to 24 words of the English list")
+        };
+        Ok(Self { funded: (0..args.accounts).map(key).collect::<Result<_>>()?, operator: dev_operator() })
+    }
+}
+
+/// Genesis of the dev chain with the chain id, accounts and limits that the flags ask for.
+pub(crate) fn genesis(args: &NodeArgs, accounts: &Accounts) -> Genesis {
+    let mut limits = FabricLimits::default();
+    if let Some(blocks) = args.unavailable_after_blocks {
+        limits.unavailable_after_blocks = blocks;
+    }
+    let mut genesis = dev_genesis(&limits);
+    genesis.config.chain_id = args.chain_id;
+    for account in dev_accounts() {
+        genesis.alloc.remove(&account.address());
+    }
+    let balance = U256::from(args.balance) * Unit::ETHER.wei();
+    let funded = accounts.funded.iter().map(|key| (key.address(), GenesisAccount::default().with_balance(balance)));
+    genesis.alloc.extend(funded);
+    // With many accounts the operator is one of them; it needs its own ether in any case.
+    let operator = GenesisAccount::default().with_balance(balance.max(Unit::ETHER.wei() * U256::from(10_000)));
+    genesis.alloc.insert(accounts.operator.address(), operator);
+    genesis
+}

@@ -1,0 +1,142 @@
+//! The fabric as this process reaches it: a host embedded in it, or one elsewhere over mutual TLS. The same client either way.
+
+use crate::{
+    args::{FabricArgs, NodeArgs},
+    registry::{self, UtilityTerms},
+    rpc::Chain,
+};
+use alloy::primitives::{Address, B256};
+use anyhow::{Context, Result};
+use cryptlet_container::WorkerCommand;
+use cryptlet_host::{
+    ChainFacts, ClientIdentity, ClientOptions, FACTORY_NAME, FabricClient, FileVault, Host, HostConfig, HostParts, Package,
+    PackageRef, Registered, SystemClock, SystemEntropy, Vault, WasmLauncher, fetch_descriptor,
+};
+use cryptlet_node::Fabric;
+use cryptlet_primitives::{CryptletId, FabricAnswer, FabricFault, Invocation, RegistrationId};
+use futures::future::BoxFuture;
+use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+
+/// A way to the fabric, as an operator has it.
+#[derive(Clone)]
+pub(crate) struct FabricAccess {
+    client: FabricClient,
+    /// Kept alive: its workers end with it.
+    _embedded: Option<Host>,
+}
+
+impl FabricAccess {
+    /// The fabric a node was told to use: the one its flags point to, or on a dev chain a host of its own.
+    pub(crate) async fn open(args: &NodeArgs, folder: &Path) -> Result<Option<Self>> {
+        let options = ClientOptions { call_timeout: Duration::from_millis(args.call_timeout_ms), ..ClientOptions::default() };
+        if let Some(access) = Self::elsewhere(&args.fabric, options.clone()).await? {
+            return Ok(Some(access));
+        }
+        if !args.dev {
+            return Ok(None);
+        }
+        let host = Host::start(HostConfig::new(folder), host_parts(folder, None, args.workers)?)?;
+        Ok(Some(Self { client: FabricClient::in_process(&host, options), _embedded: Some(host) }))
+    }
+
+    /// The fabric that `--crypto-delegate-path` points to, if it is given. Nothing is trusted before its signature holds.
+    pub(crate) async fn elsewhere(args: &FabricArgs, options: ClientOptions) -> Result<Option<Self>> {
+        let (Some(url), Some(pin)) = (&args.crypto_delegate_path, &args.crypto_delegate_signature) else {
+            return Ok(None);
+        };
+        let descriptor = fetch_descriptor(url, pin.parse()?, options.clock.as_ref()).await?;
+        let file = args.crypto_delegate_identity.as_ref().context(
+            "--crypto-delegate-identity FILE is missing: the fabric asks for a client certificate, which its operator makes \
+             with `cryptlet host enroll`",
+        )?;
+        let bundle = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let identity = ClientIdentity::from_pem_bundle(&bundle).with_context(|| format!("{}", file.display()))?;
+        Ok(Some(Self { client: FabricClient::connect(&descriptor, &identity, options)?, _embedded: None }))
+    }
+
+    /// Hands a package to the host.
+    pub(crate) async fn publish(&self, package: &Package) -> Result<B256> {
+        Ok(self.client.publish(package).await?)
+    }
+
+    /// Has the host start an instance of a package and puts it on the chain.
+    pub(crate) async fn register_package(&self, chain: &Chain, package: &Package) -> Result<CryptletId> {
+        let reference = PackageRef::Digest(package.digest());
+        let started = self.client.register(&reference, chain.address(), facts(chain).await?).await?;
+        let default = UtilityTerms::default();
+        let terms = UtilityTerms {
+            units_max: package.config().units_max.unwrap_or(default.units_max),
+            output_bytes_max: package.config().output_bytes_max.unwrap_or(default.output_bytes_max),
+            isolation: u8::from(package.config().isolation),
+        };
+        let id = registry::register_utility(chain, &started, terms).await?;
+        self.confirm(started.registration_id).await?;
+        Ok(id)
+    }
+
+    /// Has the host start its factory.
+    pub(crate) async fn register_factory(&self, chain: &Chain) -> Result<Registered> {
+        Ok(self.client.register_factory(chain.address(), facts(chain).await?).await?)
+    }
+
+    /// Id of the factory that this publisher registers.
+    pub(crate) fn factory_id(&self, publisher: Address) -> CryptletId {
+        CryptletId::utility(publisher, FACTORY_NAME)
+    }
+
+    /// Has the host start again what it ran before it was last stopped; gives the registrations to send.
+    pub(crate) async fn restart(&self, chain: &Chain) -> Result<Vec<Registered>> {
+        Ok(self.client.restart(facts(chain).await?).await?)
+    }
+
+    /// Tells the host that a registration is on the chain.
+    pub(crate) async fn confirm(&self, registration: RegistrationId) -> Result<()> {
+        Ok(self.client.confirm_registration(registration).await?)
+    }
+}
+
+async fn facts(chain: &Chain) -> Result<ChainFacts> {
+    let anchor = chain.anchor().await?;
+    Ok(ChainFacts {
+        domain: chain.domain().await?,
+        anchor: cryptlet_host::Anchor { block: anchor.number, hash: anchor.hash },
+    })
+}
+
+/// What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a keystore in
+/// its folder, opened with the passphrase if there is one.
+pub(crate) fn host_parts(folder: &Path, passphrase: Option<cryptlet_host::SecretString>, workers: Option<usize>) -> Result<HostParts> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let entropy = Arc::new(SystemEntropy);
+    let vault: Arc<dyn Vault> = Arc::new(match passphrase {
+        Some(passphrase) => {
+            FileVault::open(&folder.join("vault.age"), passphrase, cryptlet_host::ScryptCost::INTERACTIVE)?
+        }
+        None => FileVault::open_insecure_dev(folder, entropy.as_ref())?,
+    });
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = match workers {
+        Some(workers) => NonZeroUsize::new(workers).context("--workers must be at least 1")?,
+        None => cores,
+    };
+    let command = WorkerCommand { program: std::env::current_exe()?, arguments: vec!["worker".into()] };
+    let launcher =
+        WasmLauncher::in_processes(command, workers, &folder.join("compiled"), vault.as_ref(), entropy.as_ref())?;
+    Ok(HostParts { launcher: Arc::new(launcher), vault, clock: Arc::new(SystemClock), entropy })
+}
+
+/// The node's seam, in front of a client.
+pub(crate) struct FabricSeam(FabricClient);
+
+impl FabricSeam {
+    pub(crate) fn new(access: &FabricAccess) -> Self {
+        Self(access.client.clone())
+    }
+}
+
+impl Fabric for FabricSeam {
+    fn invoke(&self, invocation: Invocation) -> BoxFuture<'static, Result<FabricAnswer, FabricFault>> {
+        let client = self.0.clone();
+        Box::pin(async move { client.invoke(invocation).await })
+    }
+}

@@ -1,0 +1,118 @@
+//! `cryptlet host`: the papers' CryptletHostContainerService as a process of its own.
+
+use crate::{
+    args::{EnrollArgs, HostAction, HostArgs, ServeArgs},
+    fabric::host_parts,
+    logs, signals,
+};
+use anyhow::{Context, Result};
+use cryptlet_host::{DESCRIPTOR_PATH, Host, HostConfig, Role, SecretString, enroll_offline};
+use serde::Serialize;
+use std::{net::SocketAddr, path::Path, process::ExitCode};
+
+pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
+    match args.action {
+        Some(HostAction::Enroll(enroll)) => {
+            logs::start(enroll.output);
+            self::enroll(&enroll)
+        }
+        None => {
+            logs::start(args.serve.output);
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(serve(args.serve))
+        }
+    }
+}
+
+/// What a machine wants to know of a host that is ready.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    ready: bool,
+    /// For `--crypto-delegate-path`.
+    descriptor: String,
+    /// For `--crypto-delegate-signature`.
+    address: String,
+    listen: SocketAddr,
+}
+
+async fn serve(args: ServeArgs) -> Result<ExitCode> {
+    let parts = host_parts(&args.datadir, passphrase(args.passphrase_file.as_deref())?, args.workers)?;
+    // The door is opened before the descriptor that names it is signed.
+    let port = match args.listen.port() {
+        0 => free_port(args.listen)?,
+        port => port,
+    };
+    let config = HostConfig {
+        endpoints: vec![format!("{}:{port}", args.name)],
+        names: vec![args.name.clone(), args.listen.ip().to_string()],
+        ..HostConfig::new(&args.datadir)
+    };
+    let host = Host::start(config, parts)?;
+    let door = host.serve_tls(SocketAddr::new(args.listen.ip(), port)).await?;
+    let plate = host.serve_descriptor(args.descriptor_listen).await?;
+    print(&args, &Ready {
+        ready: true,
+        descriptor: format!("http://{}{DESCRIPTOR_PATH}", plate.address()),
+        address: host.address().to_string(),
+        listen: door.address(),
+    });
+    signals::until_asked_to_stop().await?;
+    plate.stop().await;
+    door.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn print(args: &ServeArgs, ready: &Ready) {
+    if args.output.json {
+        println!("{}", serde_json::to_string(ready).expect("strings are JSON"));
+        return;
+    }
+    println!("serving nodes on {} (TLS 1.3, client certificates)\n", ready.listen);
+    println!("A node reaches this host with:");
+    println!("  cryptlet host enroll NODE --datadir {} --out node.pem", args.datadir.display());
+    println!("  cryptlet node --crypto-delegate-path {} \\", ready.descriptor);
+    println!("    --crypto-delegate-signature {} --crypto-delegate-identity node.pem", ready.address);
+}
+
+fn enroll(args: &EnrollArgs) -> Result<ExitCode> {
+    anyhow::ensure!(
+        args.datadir.is_dir(),
+        "{} is not the data folder of a host; start `cryptlet host --datadir {0}` once",
+        args.datadir.display()
+    );
+    let config = HostConfig::new(&args.datadir);
+    let parts = host_parts(&args.datadir, passphrase(args.passphrase_file.as_deref())?, Some(1))?;
+    let role = if args.operator { Role::Operator } else { Role::Node };
+    let identity = enroll_offline(&config, &parts, &args.name, role)?;
+    write_private(&args.out, identity.to_pem_bundle().as_bytes())
+        .with_context(|| format!("{} cannot be written", args.out.display()))?;
+    report_enrolment(args);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn report_enrolment(args: &EnrollArgs) {
+    if args.output.json {
+        println!("{}", serde_json::json!({ "name": args.name, "operator": args.operator, "file": args.out }));
+    } else {
+        let may = if args.operator { "call, publish and register" } else { "call" };
+        println!("{} may {may}; its certificate and key are in {} (keep it secret)", args.name, args.out.display());
+    }
+}
+
+fn passphrase(file: Option<&Path>) -> Result<Option<SecretString>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))
+}
+
+fn free_port(listen: SocketAddr) -> Result<u16> {
+    Ok(std::net::TcpListener::bind(listen)?.local_addr()?.port())
+}
+
+fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(bytes)
+}

@@ -1,0 +1,167 @@
+//! `cryptlet node`: opens the chain, reaches the fabric, starts the node and its JSON-RPC, and on a dev chain makes it worth
+//! calling before it says that it is ready.
+
+use crate::{
+    args::{NodeArgs, Simulation},
+    dev::{self, Accounts, Deployments, Ready},
+    fabric::{FabricAccess, FabricSeam},
+    logs,
+    progress::Progress,
+    rpc::Chain,
+    signals,
+};
+use anyhow::{Context, Result, bail};
+use cryptlet_node::{
+    ChainSpec, Fabric, Node, NodeConfig, NodeHandle, NoFabric,
+    build::Cadence,
+    miner::MinerConfig,
+    rpc::{RpcConfig, RpcServer},
+    service::{SimulationLimits, SimulationPolicies, SimulationPolicy},
+    store::{ChainStore, StoreOptions},
+};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+pub(crate) fn run(args: NodeArgs) -> Result<ExitCode> {
+    logs::start(args.output);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: NodeArgs) -> Result<ExitCode> {
+    if !args.dev && args.genesis.is_none() && args.datadir.is_none() {
+        bail!("which chain? Use --dev for a development chain, or --genesis FILE, or --datadir DIR of an existing chain");
+    }
+    let progress = Progress::start(args.output, "opening the chain");
+    let data = DataFolder::open(args.datadir.as_deref())?;
+    let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
+    let (spec, chain) = open_chain(&args, accounts.as_ref(), &data)?;
+    progress.step("reaching the fabric");
+    let fabric = FabricAccess::open(&args, &data.path().join("host")).await?;
+
+    let seam: Arc<dyn Fabric> = match &fabric {
+        Some(fabric) => Arc::new(FabricSeam::new(fabric)),
+        None => Arc::new(NoFabric),
+    };
+    let node = Node::start(node_config(&args), spec.clone(), chain, seam)?;
+    let listen = SocketAddr::new(args.http_addr, args.http_port);
+    let server = RpcServer::start(node.clone(), rpc_config(listen, accounts.as_ref())).await?;
+
+    let deployments = match (&accounts, &fabric) {
+        (Some(accounts), Some(fabric)) if spec.limits().is_some() => {
+            let chain = Chain::sender(&format!("http://{}", server.address()), accounts.operator.clone())?;
+            let examples = !args.no_examples;
+            dev::bootstrap(&chain, fabric, accounts, data.path(), examples, &progress)
+                .await
+                .context("the dev chain could not be prepared")?
+        }
+        _ => Deployments::default(),
+    };
+    begin_mining(&args, &node).await?;
+    progress.done();
+    let ready = Ready::new(server.address(), spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
+    dev::print(&ready, &args);
+
+    signals::until_asked_to_stop().await?;
+    server.stop().await;
+    node.stop().await;
+    drop(fabric);
+    data.close()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the chain in the data folder; a new folder gets the genesis that the flags ask for.
+fn open_chain(args: &NodeArgs, accounts: Option<&Accounts>, data: &DataFolder) -> Result<(Arc<ChainSpec>, ChainStore)> {
+    let folder = data.path().join("chain");
+    let options = StoreOptions { sync: args.sync, ..StoreOptions::default() };
+    let chain = ChainStore::open(&folder, &options)?;
+    let genesis = match (accounts, &args.genesis) {
+        (Some(accounts), _) => dev::genesis(args, accounts),
+        (None, Some(file)) => {
+            let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))?
+        }
+        (None, None) => chain
+            .genesis()
+            .with_context(|| format!("{} holds no chain yet: name its genesis with --genesis FILE", folder.display()))?,
+    };
+    Ok((Arc::new(ChainSpec::from_genesis(genesis)?), chain))
+}
+
+fn node_config(args: &NodeArgs) -> NodeConfig {
+    let default = match args.simulation {
+        Simulation::Registered => None,
+        Simulation::Deny => Some(SimulationPolicy::Deny),
+    };
+    NodeConfig {
+        // Whatever the flags say, a dev chain is prepared with a block per transaction.
+        miner: MinerConfig {
+            cadence: Cadence {
+                automine: args.dev || !args.no_mining,
+                interval_ms: None,
+                parked_block_interval_ms: args.parked_block_interval_ms,
+            },
+            attempt_timeout_ms: args.call_timeout_ms,
+            ..MinerConfig::default()
+        },
+        simulation: SimulationLimits {
+            policies: SimulationPolicies { default, ..SimulationPolicies::default() },
+            ..SimulationLimits::default()
+        },
+        ..NodeConfig::default()
+    }
+}
+
+fn rpc_config(listen: SocketAddr, accounts: Option<&Accounts>) -> RpcConfig {
+    match accounts {
+        Some(accounts) => RpcConfig::insecure_dev(listen, accounts.funded.clone()),
+        None => RpcConfig::public(listen),
+    }
+}
+
+/// Goes over to the way of mining that the flags ask for.
+async fn begin_mining(args: &NodeArgs, node: &NodeHandle) -> Result<()> {
+    if let Some(seconds) = args.block_time {
+        node.set_automine(false).await?;
+        node.set_block_interval_ms(Some(seconds * 1000)).await?;
+    } else if args.no_mining {
+        node.set_automine(false).await?;
+    }
+    Ok(())
+}
+
+/// Where a node keeps its data: a folder of the user's, or a temporary one that is removed at the end.
+enum DataFolder {
+    Given(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl DataFolder {
+    fn open(given: Option<&Path>) -> Result<Self> {
+        match given {
+            Some(folder) => {
+                std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+                Ok(Self::Given(folder.to_owned()))
+            }
+            None => Ok(Self::Temporary(tempfile::Builder::new().prefix("cryptlet-dev-").tempdir()?)),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Given(folder) => folder,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+
+    fn close(self) -> Result<()> {
+        if let Self::Temporary(folder) = self {
+            folder.close().context("the temporary data folder could not be removed")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The chain as every other Ethereum program sees it: JSON-RPC. The dev node uses it on itself, `register` on any node.
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    network::{EthereumWallet, TransactionBuilder},
+    primitives::{Address, B256, Bytes, TxKind},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    rpc::types::{TransactionReceipt, TransactionRequest},
+    signers::local::PrivateKeySigner,
+    sol_types::{SolCall, SolInterface},
+    transports::{RpcError, TransportErrorKind},
+};
+use anyhow::{Context, Result, bail};
+use cryptlet_primitives::FabricDomain;
+use std::time::Duration;
+
+use crate::registry::CryptletRegistry::CryptletRegistryErrors;
+
+/// How often a receipt is asked for while a transaction waits, in milliseconds.
+const RECEIPT_POLL_INTERVAL_MS: u64 = 25;
+
+/// How long to wait for a receipt, in seconds: longer than any cryptlet call may take.
+const RECEIPT_TIMEOUT_S: u64 = 600;
+
+/// A block that instance keys are anchored to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Anchor {
+    /// Height.
+    pub(crate) number: u64,
+    /// Hash.
+    pub(crate) hash: B256,
+}
+
+/// An `eth_call` that did not return.
+pub(crate) struct CallFailure {
+    /// What it reverted with, if it reverted.
+    pub(crate) revert_data: Option<Bytes>,
+    /// What the node said.
+    pub(crate) error: anyhow::Error,
+}
+
+/// A node, and an account that may send transactions to it.
+pub(crate) struct Chain {
+    provider: DynProvider,
+    sender: Option<Address>,
+}
+
+impl Chain {
+    /// Reads only.
+    pub(crate) fn reader(url: &str) -> Result<Self> {
+        let provider = ProviderBuilder::new().connect_http(parse(url)?).erased();
+        Ok(Self { provider, sender: None })
+    }
+
+    /// Sends transactions from this key.
+    pub(crate) fn sender(url: &str, key: PrivateKeySigner) -> Result<Self> {
+        let sender = Some(key.address());
+        let provider = ProviderBuilder::new().wallet(EthereumWallet::from(key)).connect_http(parse(url)?).erased();
+        provider.client().set_poll_interval(Duration::from_millis(RECEIPT_POLL_INTERVAL_MS));
+        Ok(Self { provider, sender })
+    }
+
+    /// Who pays.
+    pub(crate) fn address(&self) -> Address {
+        self.sender.unwrap_or_default()
+    }
+
+    /// The domain of everything that is signed for this chain.
+    pub(crate) async fn domain(&self) -> Result<FabricDomain> {
+        let chain_id = self.provider.get_chain_id().await.context("the node does not answer eth_chainId")?;
+        Ok(FabricDomain { chain_id, genesis_hash: self.anchor_at(BlockNumberOrTag::Number(0)).await?.hash })
+    }
+
+    /// The newest block.
+    pub(crate) async fn anchor(&self) -> Result<Anchor> {
+        self.anchor_at(BlockNumberOrTag::Latest).await
+    }
+
+    async fn anchor_at(&self, number: BlockNumberOrTag) -> Result<Anchor> {
+        let block = self.provider.get_block_by_number(number).await?;
+        let header = block.with_context(|| format!("the node has no block {number}"))?.header;
+        Ok(Anchor { number: header.number, hash: header.hash })
+    }
+
+    /// `eth_call`.
+    pub(crate) async fn call<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return> {
+        let request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
+        let answer = self.provider.call(request).await.map_err(|error| explain(C::SIGNATURE, error))?;
+        C::abi_decode_returns(&answer).with_context(|| format!("{to} answered {} with something else", C::SIGNATURE))
+    }
+
+    /// `eth_call` with bytes in and bytes out; a failure keeps its revert data.
+    pub(crate) async fn call_raw(&self, from: Address, to: Address, input: Vec<u8>) -> Result<Bytes, CallFailure> {
+        let request = TransactionRequest::default().with_from(from).with_to(to).with_input(input);
+        self.provider.call(request).await.map_err(|error| CallFailure {
+            revert_data: error.as_error_resp().and_then(|response| response.as_revert_data()),
+            error: anyhow::Error::new(error).context("eth_call failed"),
+        })
+    }
+
+    /// One JSON-RPC method, as it is.
+    pub(crate) async fn raw<T: serde::de::DeserializeOwned>(&self, method: &str, params: impl serde::Serialize) -> Result<T> {
+        let params = serde_json::value::to_raw_value(&params)?;
+        let answer = self.provider.raw_request_dyn(method.to_owned().into(), &params).await;
+        let answer = answer.map_err(|error| explain(method, error))?;
+        serde_json::from_str(answer.get()).with_context(|| format!("{method} answered in a form this version does not know"))
+    }
+
+    /// Sends a call as a transaction and waits until it is in a block.
+    pub(crate) async fn transact<C: SolCall>(&self, to: Address, call: &C) -> Result<TransactionReceipt> {
+        self.send(C::SIGNATURE, TxKind::Call(to), call.abi_encode().into()).await
+    }
+
+    /// Deploys a contract.
+    pub(crate) async fn deploy(&self, name: &str, initcode: Bytes) -> Result<Address> {
+        let receipt = self.send(name, TxKind::Create, initcode).await?;
+        receipt.contract_address.with_context(|| format!("the deployment of {name} made no contract"))
+    }
+
+    async fn send(&self, what: &str, to: TxKind, input: Bytes) -> Result<TransactionReceipt> {
+        let request = TransactionRequest { to: Some(to), ..Default::default() }.with_input(input);
+        let pending = self.provider.send_transaction(request).await.map_err(|error| explain(what, error))?;
+        let timeout = Duration::from_secs(RECEIPT_TIMEOUT_S);
+        let receipt = pending.with_timeout(Some(timeout)).get_receipt().await.with_context(|| format!("{what}: no receipt"))?;
+        if !receipt.status() {
+            bail!("{what} failed on the chain: transaction {}", receipt.transaction_hash);
+        }
+        Ok(receipt)
+    }
+}
+
+fn parse(url: &str) -> Result<alloy::transports::http::reqwest::Url> {
+    url.parse().with_context(|| format!("{url} is not a URL; it should look like http://127.0.0.1:8545"))
+}
+
+/// A registry's custom error says more than "execution reverted".
+fn explain(what: &str, error: RpcError<TransportErrorKind>) -> anyhow::Error {
+    let revert = error.as_error_resp().and_then(|response| response.as_revert_data());
+    match revert.as_ref().map(|data| CryptletRegistryErrors::abi_decode(data)) {
+        Some(Ok(refusal)) => anyhow::anyhow!("{what} was refused by the registry: {refusal:?}"),
+        _ => anyhow::Error::new(error).context(format!("{what} failed")),
+    }
+}

@@ -4,6 +4,7 @@ use super::{
     chain::{ChainStore, meta_number},
     codec::{decode_receipts, number_of_row, rlp_of_row},
     error::StoreError,
+    kv::KeyValueRead,
     schema::{Table, meta, number_key},
 };
 use crate::types::{Block, Header, Receipt, RecoveredTransaction, Transaction};
@@ -73,7 +74,8 @@ impl ChainStore {
 
     /// Hash of the genesis block.
     pub fn genesis_hash(&self) -> Result<B256, StoreError> {
-        Ok(self.existing_header(self.first_block()?)?.hash())
+        let first = self.first_block()?;
+        self.block_hash(first)?.ok_or_else(|| StoreError::corrupt(Table::Headers, &number_key(first), "is missing"))
     }
 
     /// The oldest block whose state can be read.
@@ -83,15 +85,13 @@ impl ChainStore {
 
     /// The header at this height, with its hash.
     pub fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, StoreError> {
-        let key = number_key(number);
-        let Some(row) = self.tables().get(Table::Headers, &key)? else { return Ok(None) };
-        let (hash, header) = row.split_at_checked(32).ok_or_else(|| too_short(&key))?;
-        Ok(Some(Sealed::new_unchecked(rlp_of_row(Table::Headers, &key, header)?, B256::from_slice(hash))))
+        header(self.tables(), number)
     }
 
     /// The header with this hash.
     pub fn header_by_hash(&self, hash: B256) -> Result<Option<Sealed<Header>>, StoreError> {
-        self.block_number(hash)?.map_or(Ok(None), |number| self.header(number))
+        let tables = self.inner.tables.snapshot();
+        number_of_block(&*tables, hash)?.map_or(Ok(None), |number| header(&*tables, number))
     }
 
     /// Hash of the block at this height.
@@ -101,28 +101,19 @@ impl ChainStore {
 
     /// Height of the block with this hash.
     pub fn block_number(&self, hash: B256) -> Result<Option<u64>, StoreError> {
-        let row = self.tables().get(Table::BlockNumbers, hash.as_slice())?;
-        row.map(|row| number_of_row(Table::BlockNumbers, hash.as_slice(), &row)).transpose()
+        number_of_block(self.tables(), hash)
     }
 
     /// The block at this height.
     pub fn block(&self, number: u64) -> Result<Option<StoredBlock>, StoreError> {
-        let key = number_key(number);
-        let Some(header) = self.header(number)? else { return Ok(None) };
-        let body = self.tables().get(Table::Bodies, &key)?;
-        let body = body.ok_or_else(|| StoreError::corrupt(Table::Bodies, &key, "is missing"))?;
-        let body: BlockBody<Transaction> = rlp_of_row(Table::Bodies, &key, &body)?;
-        let senders = self.senders(number)?;
-        if senders.len() != body.transactions.len() {
-            return Err(StoreError::corrupt(Table::Senders, &key, "does not fit the block's transactions"));
-        }
-        let (header, hash) = header.into_parts();
-        Ok(Some(StoredBlock { hash, block: Block { header, body }, senders }))
+        // Its parts are several rows, and a rewind may come between two reads; not in a snapshot.
+        block(&*self.inner.tables.snapshot(), number)
     }
 
     /// The block with this hash.
     pub fn block_by_hash(&self, hash: B256) -> Result<Option<StoredBlock>, StoreError> {
-        self.block_number(hash)?.map_or(Ok(None), |number| self.block(number))
+        let tables = self.inner.tables.snapshot();
+        number_of_block(&*tables, hash)?.map_or(Ok(None), |number| block(&*tables, number))
     }
 
     /// The blocks of this range that there are, in ascending order, read one at a time.
@@ -145,8 +136,7 @@ impl ChainStore {
 
     /// The senders of the transactions of a block; empty if there is no such block.
     pub fn senders(&self, number: u64) -> Result<Vec<Address>, StoreError> {
-        let row = self.tables().get(Table::Senders, &number_key(number))?.unwrap_or_default();
-        Ok(row.chunks_exact(20).map(Address::from_slice).collect())
+        senders(self.tables(), number)
     }
 
     /// The receipts of a block, one per transaction.
@@ -162,15 +152,48 @@ impl ChainStore {
         let requests: Vec<Bytes> = rlp_of_row(Table::Requests, &key, &row)?;
         Ok(Some(Requests::new(requests)))
     }
+}
 
-    /// The header of a block that must be there.
-    pub(super) fn existing_header(&self, number: u64) -> Result<Sealed<Header>, StoreError> {
-        self.header(number)?.ok_or_else(|| StoreError::corrupt(Table::Headers, &number_key(number), "is missing"))
+/// The header at this height.
+fn header(tables: &dyn KeyValueRead, number: u64) -> Result<Option<Sealed<Header>>, StoreError> {
+    let key = number_key(number);
+    let Some(row) = tables.get(Table::Headers, &key)? else { return Ok(None) };
+    let (hash, header) = row.split_at_checked(32).ok_or_else(|| too_short(&key))?;
+    Ok(Some(Sealed::new_unchecked(rlp_of_row(Table::Headers, &key, header)?, B256::from_slice(hash))))
+}
+
+/// The header of a block that must be there.
+pub(super) fn existing_header(tables: &dyn KeyValueRead, number: u64) -> Result<Sealed<Header>, StoreError> {
+    header(tables, number)?.ok_or_else(|| StoreError::corrupt(Table::Headers, &number_key(number), "is missing"))
+}
+
+/// The block at this height.
+pub(super) fn block(tables: &dyn KeyValueRead, number: u64) -> Result<Option<StoredBlock>, StoreError> {
+    let key = number_key(number);
+    let Some(header) = header(tables, number)? else { return Ok(None) };
+    let body = tables.get(Table::Bodies, &key)?;
+    let body = body.ok_or_else(|| StoreError::corrupt(Table::Bodies, &key, "is missing"))?;
+    let body: BlockBody<Transaction> = rlp_of_row(Table::Bodies, &key, &body)?;
+    let senders = senders(tables, number)?;
+    if senders.len() != body.transactions.len() {
+        return Err(StoreError::corrupt(Table::Senders, &key, "does not fit the block's transactions"));
     }
+    let (header, hash) = header.into_parts();
+    Ok(Some(StoredBlock { hash, block: Block { header, body }, senders }))
+}
+
+fn senders(tables: &dyn KeyValueRead, number: u64) -> Result<Vec<Address>, StoreError> {
+    let row = tables.get(Table::Senders, &number_key(number))?.unwrap_or_default();
+    Ok(row.chunks_exact(20).map(Address::from_slice).collect())
+}
+
+fn number_of_block(tables: &dyn KeyValueRead, hash: B256) -> Result<Option<u64>, StoreError> {
+    let row = tables.get(Table::BlockNumbers, hash.as_slice())?;
+    row.map(|row| number_of_row(Table::BlockNumbers, hash.as_slice(), &row)).transpose()
 }
 
 /// Hash of the block at this height.
-pub(crate) fn hash_of_block(tables: &dyn super::KeyValueRead, number: u64) -> Result<Option<B256>, StoreError> {
+pub(crate) fn hash_of_block(tables: &dyn KeyValueRead, number: u64) -> Result<Option<B256>, StoreError> {
     let key = number_key(number);
     let Some(row) = tables.get(Table::Headers, &key)? else { return Ok(None) };
     row.get(..32).map(|hash| Some(B256::from_slice(hash))).ok_or_else(|| too_short(&key))

@@ -1,6 +1,7 @@
 //! The store of one chain.
 
 use super::{
+    blocks::existing_header,
     codec::number_of_row,
     error::StoreError,
     kv::{Batch, KeyValue, KeyValueRead},
@@ -19,7 +20,7 @@ use parking_lot::{Mutex, RwLock};
 use std::{path::Path, sync::Arc};
 
 /// How many changed accounts and slots a question about a past state may replay backwards.
-pub const REPLAYED_CHANGES_MAX: usize = 1_000_000;
+pub(super) const REPLAYED_CHANGES_MAX: usize = 1_000_000;
 
 /// Blocks, receipts, indices and states of one chain. Clones are cheap and mean the same store. Any number of threads may
 /// read while one commits; nobody waits for anybody, except writers for writers.
@@ -61,7 +62,7 @@ impl ChainStore {
         };
         let store = Self { inner: Arc::new(inner) };
         if let Some(number) = head_number(store.tables())? {
-            *store.inner.head.write() = Some(store.existing_header(number)?);
+            *store.inner.head.write() = Some(existing_header(store.tables(), number)?);
         }
         Ok(store)
     }
@@ -92,28 +93,28 @@ impl ChainStore {
     /// changes of all blocks above it on top (and the update cannot be committed).
     pub fn state_root_after(&self, parent: u64, changes: &StateChanges) -> Result<StateUpdate, StoreError> {
         let snapshot = self.state_at(parent)?;
-        let head = snapshot.head_number();
-        let base = BlockNumHash::new(parent, self.existing_header(parent)?.hash());
+        let (tables, head) = (snapshot.tables(), snapshot.head_number());
+        let base = BlockNumHash::new(parent, existing_header(tables, parent)?.hash());
+        let head_root = existing_header(tables, head)?.state_root;
         if parent == head {
-            return update::prepare(snapshot.tables(), base, self.existing_header(head)?.state_root, changes);
+            return update::prepare(tables, base, head_root, changes);
         }
-        let head_root = self.existing_header(head)?.state_root;
-        let changes = history::changes_back_to(snapshot.tables(), head, parent, REPLAYED_CHANGES_MAX)?.then(changes);
-        update::prepare(snapshot.tables(), base, head_root, &changes)
+        let changes = history::changes_back_to(tables, head, parent, REPLAYED_CHANGES_MAX)?.then(changes);
+        update::prepare(tables, base, head_root, &changes)
     }
 
     /// Proves an account and slots of it against the state root of a block (EIP-1186). For a block below the head, the
     /// changes above it are undone in memory.
     pub fn proof(&self, number: u64, address: Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
         let snapshot = self.state_at(number)?;
-        let head = snapshot.head_number();
-        let header = self.existing_header(number)?;
+        let (tables, head) = (snapshot.tables(), snapshot.head_number());
+        let header = existing_header(tables, number)?;
         if number == head {
             return proof::prove(&snapshot, header.state_root, None, address, slots);
         }
-        let changes = history::changes_back_to(snapshot.tables(), head, number, REPLAYED_CHANGES_MAX)?;
+        let changes = history::changes_back_to(tables, head, number, REPLAYED_CHANGES_MAX)?;
         let base = BlockNumHash::new(number, header.hash());
-        let update = update::prepare(snapshot.tables(), base, self.existing_header(head)?.state_root, &changes)?;
+        let update = update::prepare(tables, base, existing_header(tables, head)?.state_root, &changes)?;
         update.check_root(number, header.state_root)?;
         proof::prove(&snapshot, header.state_root, Some(&update), address, slots)
     }

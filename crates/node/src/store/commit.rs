@@ -1,6 +1,7 @@
 //! Moving the head: one block forward, or any number back.
 
 use super::{
+    blocks::existing_header,
     chain::{ChainStore, REPLAYED_CHANGES_MAX},
     codec::{ChangedKeys, encode_account, encode_account_before, encode_receipts, encode_word},
     error::StoreError,
@@ -66,7 +67,7 @@ impl ChainStore {
         if number == head.number {
             return Ok(head);
         }
-        let target = self.existing_header(number)?;
+        let target = existing_header(self.tables(), number)?;
         let back = history::changes_back_to(self.tables(), head.number, number, REPLAYED_CHANGES_MAX)?;
         let base = BlockNumHash::new(head.number, head.hash());
         let update = update::prepare(self.tables(), base, head.state_root, &back)?;

@@ -11,6 +11,7 @@ mod error;
 mod genesis;
 mod kv;
 mod memory;
+mod prune;
 mod rocks;
 pub mod schema;
 #[cfg(test)]

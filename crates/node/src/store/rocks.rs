@@ -36,7 +36,7 @@ impl Default for StoreOptions {
             sync: false,
             block_cache_bytes: 64 << 20,
             memtables_bytes: 64 << 20,
-            log_bytes_max: 256 << 20,
+            log_bytes_max: 128 << 20,
             open_files_max: 512,
             codes_cached_max: 512,
         }

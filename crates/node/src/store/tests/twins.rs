@@ -128,7 +128,7 @@ fn a_snapshot_does_not_move_with_the_chain() {
 fn a_snapshot_outlives_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = ChainStore::open(folder.path(), &StoreOptions::default()).unwrap();
-    let mut model = Model::new();
+    let model = Model::new();
     model.initialize(&store);
     let snapshot = store.latest_state().unwrap();
     drop(store);

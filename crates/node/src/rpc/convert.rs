@@ -161,8 +161,7 @@ mod tests {
         let mut block = Block::default();
         block.header.number = 7;
         block.header.base_fee_per_gas = Some(10);
-        block.body.transactions =
-            vec![transaction(0, TxKind::Call(Address::ZERO)), transaction(1, TxKind::Create)];
+        block.body.transactions = vec![transaction(0, TxKind::Call(Address::ZERO)), transaction(1, TxKind::Create)];
         let sender = Address::repeat_byte(1);
         (block, vec![sender, sender], vec![receipt(21_000, 2), receipt(80_000, 1)])
     }

@@ -188,12 +188,7 @@ impl Rpc {
         self.node.spec().limits().copied().unwrap_or_default()
     }
 
-    fn record_view(
-        &self,
-        sequence: usize,
-        record: &Record,
-        parent: &dyn ParentState,
-    ) -> Result<RecordView, RpcError> {
+    fn record_view(&self, sequence: usize, record: &Record, parent: &dyn ParentState) -> Result<RecordView, RpcError> {
         let status = record.status();
         let reason = record.output.first().and_then(|reason| UnavailableReason::try_from(*reason).ok());
         let digest = record.result.eip712_signing_hash(&self.node.spec().domain().live());

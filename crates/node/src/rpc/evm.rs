@@ -239,11 +239,7 @@ fn register_anvil(module: &mut RpcModule<Rpc>) -> Result<(), RegisterMethodError
 }
 
 /// What anvil and hardhat have in common; `done` is what a method without a result answers.
-fn register_common(
-    module: &mut RpcModule<Rpc>,
-    prefix: &'static str,
-    done: Value,
-) -> Result<(), RegisterMethodError> {
+fn register_common(module: &mut RpcModule<Rpc>, prefix: &'static str, done: Value) -> Result<(), RegisterMethodError> {
     let name = |method: &str| -> &'static str { format!("{prefix}_{method}").leak() };
     let mined = done.clone();
     module.register_async_method(name("mine"), move |params, rpc, _| {

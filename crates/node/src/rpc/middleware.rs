@@ -8,8 +8,7 @@ use futures::future::{Either, Ready, ready};
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
     server::{
-        HttpBody, HttpRequest, HttpResponse, MethodCallback, MethodResponse, Methods,
-        middleware::rpc::RpcServiceT,
+        HttpBody, HttpRequest, HttpResponse, MethodCallback, MethodResponse, Methods, middleware::rpc::RpcServiceT,
     },
     types::{ErrorObjectOwned, Request},
 };

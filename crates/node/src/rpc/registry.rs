@@ -125,7 +125,10 @@ impl Rpc {
             }
             _ => {
                 let ids: Vec<_> = found.iter().map(|(id, _)| id.to_string()).collect();
-                Err(RpcError::invalid(format!("several cryptlets have the name {name:?}; give the id: {}", ids.join(", "))))
+                Err(RpcError::invalid(format!(
+                    "several cryptlets have the name {name:?}; give the id: {}",
+                    ids.join(", ")
+                )))
             }
         }
     }

@@ -44,7 +44,9 @@ impl Rpc {
 
     async fn mines_on_arrival(&self) -> Result<bool, RpcError> {
         let now = Instant::now();
-        if let Some((at, automine)) = *self.arrival.0.lock() && now.duration_since(at) < REMEMBERED {
+        if let Some((at, automine)) = *self.arrival.0.lock()
+            && now.duration_since(at) < REMEMBERED
+        {
             return Ok(automine);
         }
         let automine = self.node.cadence().await?.automine;

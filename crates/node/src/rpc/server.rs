@@ -54,9 +54,7 @@ impl RpcServer {
             .set_http_middleware(
                 tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(GateLayer(config.cors.clone())),
             )
-            .set_rpc_middleware(
-                RpcServiceBuilder::new().layer_fn(move |inner| GethWords::new(inner, offered.clone())),
-            )
+            .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| GethWords::new(inner, offered.clone())))
             .build(config.listen)
             .await
             .map_err(listen_error)?;

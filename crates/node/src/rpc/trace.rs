@@ -112,9 +112,9 @@ fn bounded(mut options: GethDebugTracingOptions) -> GethDebugTracingOptions {
 
 fn checked(trace: GethTrace) -> Result<GethTrace, RpcError> {
     match &trace {
-        GethTrace::Default(frame) if frame.struct_logs.len() as u64 > STEPS_MAX => Err(RpcError::LimitExceeded(format!(
-            "the trace has more than {STEPS_MAX} steps; give a \"limit\", or use the callTracer"
-        ))),
+        GethTrace::Default(frame) if frame.struct_logs.len() as u64 > STEPS_MAX => Err(RpcError::LimitExceeded(
+            format!("the trace has more than {STEPS_MAX} steps; give a \"limit\", or use the callTracer"),
+        )),
         _ => Ok(trace),
     }
 }

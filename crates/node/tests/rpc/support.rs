@@ -16,20 +16,20 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 /// What a client waits at most for something that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Served {
-    pub node: NodeHandle,
-    pub address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) node: NodeHandle,
+    pub(crate) address: SocketAddr,
     _server: RpcServer,
     http: reqwest::Client,
 }
 
 /// A dev node with its ten unlocked accounts, no host, and blocks on arrival.
-pub async fn dev() -> Served {
+pub(crate) async fn dev() -> Served {
     serve(|_| ()).await
 }
 
 /// The same with changes to the server's configuration.
-pub async fn serve(change: impl FnOnce(&mut RpcConfig)) -> Served {
+pub(crate) async fn serve(change: impl FnOnce(&mut RpcConfig)) -> Served {
     let chain = ChainStore::in_memory();
     let spec = Arc::new(ChainSpec::dev());
     let node = Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric)).unwrap();
@@ -40,43 +40,43 @@ pub async fn serve(change: impl FnOnce(&mut RpcConfig)) -> Served {
 }
 
 /// The address of a dev account.
-pub fn account(index: usize) -> Address {
+pub(crate) fn account(index: usize) -> Address {
     dev_accounts()[index].address()
 }
 
 impl Served {
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Posts these bytes as JSON.
-    pub async fn post(&self, body: impl Into<String>) -> Value {
+    pub(crate) async fn post(&self, body: impl Into<String>) -> Value {
         let request = self.http.post(self.url()).header("content-type", "application/json").body(body.into());
         let response = tokio::time::timeout(PATIENCE, request.send()).await.unwrap().unwrap();
         serde_json::from_str(&response.text().await.unwrap()).unwrap()
     }
 
     /// The whole answer to one request.
-    pub async fn answer(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn answer(&self, method: &str, params: Value) -> Value {
         self.post(json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()).await
     }
 
     /// The result of a request that must succeed.
-    pub async fn call(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
         let mut answer = self.answer(method, params.clone()).await;
         assert!(answer.get("error").is_none(), "{method} {params}: {answer}");
         answer["result"].take()
     }
 
     /// Code and message of a request that must fail.
-    pub async fn error(&self, method: &str, params: Value) -> (i64, String) {
+    pub(crate) async fn error(&self, method: &str, params: Value) -> (i64, String) {
         let answer = self.answer(method, params.clone()).await;
         let error = answer.get("error").unwrap_or_else(|| panic!("{method} {params} went through: {answer}"));
         (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
     }
 
     /// Sends a transaction from an unlocked account and returns its receipt, which must be there at once.
-    pub async fn send(&self, transaction: Value) -> Value {
+    pub(crate) async fn send(&self, transaction: Value) -> Value {
         let hash = self.call("eth_sendTransaction", json!([transaction])).await;
         let receipt = self.call("eth_getTransactionReceipt", json!([hash])).await;
         assert_eq!(receipt["transactionHash"], hash);
@@ -84,11 +84,11 @@ impl Served {
     }
 
     /// Height of the chain.
-    pub async fn height(&self) -> u64 {
+    pub(crate) async fn height(&self) -> u64 {
         number(&self.call("eth_blockNumber", json!([])).await)
     }
 
-    pub async fn web_socket(&self) -> WebSocket {
+    pub(crate) async fn web_socket(&self) -> WebSocket {
         let socket = TcpStream::connect(self.address).await.unwrap();
         let mut client = soketto::handshake::Client::new(socket.compat(), "localhost", "/");
         let response = client.handshake().await.unwrap();
@@ -99,14 +99,14 @@ impl Served {
 }
 
 /// A WebSocket that keeps notifications until they are asked for.
-pub struct WebSocket {
+pub(crate) struct WebSocket {
     sender: soketto::Sender<Compat<TcpStream>>,
     receiver: soketto::Receiver<Compat<TcpStream>>,
     notifications: Vec<Value>,
 }
 
 impl WebSocket {
-    pub async fn answer(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) async fn answer(&mut self, method: &str, params: Value) -> Value {
         let request = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
         self.sender.send_text(request.to_string()).await.unwrap();
         self.sender.flush().await.unwrap();
@@ -119,14 +119,14 @@ impl WebSocket {
         }
     }
 
-    pub async fn call(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
         let mut answer = self.answer(method, params).await;
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
     }
 
     /// What the next notification of this subscription tells.
-    pub async fn told(&mut self, subscription: &Value) -> Value {
+    pub(crate) async fn told(&mut self, subscription: &Value) -> Value {
         loop {
             let found = self.notifications.iter().position(|told| told["params"]["subscription"] == *subscription);
             if let Some(position) = found {
@@ -147,7 +147,7 @@ impl WebSocket {
 }
 
 /// A hexadecimal quantity as a number.
-pub fn number(quantity: &Value) -> u64 {
+pub(crate) fn number(quantity: &Value) -> u64 {
     let text = quantity.as_str().unwrap_or_else(|| panic!("not a quantity: {quantity}"));
     let digits = text.strip_prefix("0x").unwrap_or_else(|| panic!("not a quantity: {quantity}"));
     assert!(digits == "0" || !digits.starts_with('0'), "a quantity has no leading zeros: {quantity}");
@@ -155,16 +155,16 @@ pub fn number(quantity: &Value) -> u64 {
 }
 
 /// A hexadecimal quantity as a big number.
-pub fn big(quantity: &Value) -> U256 {
+pub(crate) fn big(quantity: &Value) -> U256 {
     quantity.as_str().unwrap().parse().unwrap()
 }
 
-pub fn hash(value: &Value) -> B256 {
+pub(crate) fn hash(value: &Value) -> B256 {
     value.as_str().unwrap().parse().unwrap()
 }
 
 /// Creation code that reverts with these bytes.
-pub fn reverting(output: &[u8]) -> String {
+pub(crate) fn reverting(output: &[u8]) -> String {
     let length = u8::try_from(output.len()).unwrap();
     let mut code = vec![0x60, length, 0x60, 0x0c, 0x60, 0x00, 0x39, 0x60, length, 0x60, 0x00, 0xfd];
     code.extend(output);
@@ -172,7 +172,7 @@ pub fn reverting(output: &[u8]) -> String {
 }
 
 /// Creation code that logs the number 42 under this topic, stores 42 in slot 0, and leaves a contract that does nothing.
-pub fn logging(topic: B256) -> String {
+pub(crate) fn logging(topic: B256) -> String {
     let mut code = vec![0x60, 0x2a, 0x60, 0x00, 0x52, 0x7f];
     code.extend(topic);
     code.extend([0x60, 0x20, 0x60, 0x00, 0xa1]);

@@ -46,7 +46,7 @@ async fn bad_json_is_32700_and_a_bad_request_32600() {
     let served = dev().await;
     assert_eq!(served.post("{\"jsonrpc\":").await["error"]["code"], -32700);
     assert_eq!(served.post("[{\"jsonrpc\":").await["error"]["code"], -32700);
-    assert_eq!(served.post("{}").await["error"]["code"], -32600);
+    assert_eq!(served.post("{\"id\":1}").await["error"]["code"], -32600);
     assert_eq!(served.post("[]").await["error"]["code"], -32600);
 }
 

@@ -90,7 +90,9 @@ fn output(outcome: SimulationOutcome) -> Result<Bytes, RpcError> {
 
 fn check_input(call: &TransactionRequest) -> Result<(), RpcError> {
     call.input.unique_input().map(|_| ()).map_err(|_| {
-        RpcError::invalid(r#"both "data" and "input" are set and not equal. Please use "input" to pass transaction call data"#)
+        RpcError::invalid(
+            r#"both "data" and "input" are set and not equal. Please use "input" to pass transaction call data"#,
+        )
     })
 }
 

@@ -6,11 +6,7 @@ use crate::{
     store::StoredBlock,
     types::Header,
 };
-use alloy::{
-    consensus::Transaction as _,
-    eips::BlockNumberOrTag,
-    rpc::types::FeeHistory,
-};
+use alloy::{consensus::Transaction as _, eips::BlockNumberOrTag, rpc::types::FeeHistory};
 use alloy_primitives::{B256, U64, U256};
 use jsonrpsee::proc_macros::rpc;
 use parking_lot::Mutex;
@@ -101,7 +97,9 @@ impl Rpc {
     /// A tip that should do: geth's oracle over the last blocks.
     pub(super) fn suggested_tip(&self) -> Result<u128, RpcError> {
         let head = self.node.head();
-        if let Some((hash, tip)) = *self.tips.0.lock() && hash == head.hash {
+        if let Some((hash, tip)) = *self.tips.0.lock()
+            && hash == head.hash
+        {
             return Ok(tip);
         }
         let mut tips = Vec::new();

@@ -71,12 +71,12 @@ impl Wanted {
             (SubscriptionKind::NewPendingTransactions, Params::None) => Ok(Self::Pending { full: false }),
             (SubscriptionKind::NewPendingTransactions, Params::Bool(full)) => Ok(Self::Pending { full }),
             (SubscriptionKind::Logs, _) => Err(RpcError::invalid("a subscription to logs takes a filter object")),
-            (SubscriptionKind::NewPendingTransactions, _) => {
-                Err(RpcError::invalid("a subscription to pending transactions takes true (whole transactions) or false"))
-            }
-            (SubscriptionKind::TransactionReceipts, _) => {
-                Err(RpcError::invalid(r#"no "transactionReceipts" subscription: subscribe to "newHeads" and ask eth_getBlockReceipts"#))
-            }
+            (SubscriptionKind::NewPendingTransactions, _) => Err(RpcError::invalid(
+                "a subscription to pending transactions takes true (whole transactions) or false",
+            )),
+            (SubscriptionKind::TransactionReceipts, _) => Err(RpcError::invalid(
+                r#"no "transactionReceipts" subscription: subscribe to "newHeads" and ask eth_getBlockReceipts"#,
+            )),
         }
     }
 }

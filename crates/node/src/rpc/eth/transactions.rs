@@ -51,11 +51,8 @@ pub(crate) trait EthTransactions {
     fn raw_transaction_by_block_hash(&self, block: B256, index: Index) -> Result<Option<Bytes>, RpcError>;
 
     #[method(name = "getRawTransactionByBlockNumberAndIndex")]
-    fn raw_transaction_by_block_number(
-        &self,
-        block: BlockNumberOrTag,
-        index: Index,
-    ) -> Result<Option<Bytes>, RpcError>;
+    fn raw_transaction_by_block_number(&self, block: BlockNumberOrTag, index: Index)
+    -> Result<Option<Bytes>, RpcError>;
 
     #[method(name = "getTransactionReceipt")]
     fn transaction_receipt(&self, hash: B256) -> Result<Option<RpcReceipt>, RpcError>;

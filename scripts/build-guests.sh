@@ -13,12 +13,13 @@ root=$PWD
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cryptlet-fabric/guests
 source scripts/guest-toolchains.sh
 
-# name of the example, its header, and the language it is written in
+# name of the example; the contract interface that is its header, or - if it has only the header; its language
 guests() {
   cat <<'END'
 credit-default-swap ICreditDefaultSwap rust
 equity-tools        EquityTools        rust
 monte-carlo         MonteCarlo         rust
+hello-c             -                  c
 END
 }
 
@@ -34,6 +35,20 @@ say() { printf 'guests: %s\n' "$*" >&2; }
 build_rust() { (cd examples && cargo_guest "$cache/rust-target" --locked); }
 
 component_rust() { echo "$cache/rust-target/wasm32-unknown-unknown/release/${1//-/_}.wasm"; }
+
+build_c() {
+  local object objects=()
+  mkdir -p "$cache/c"
+  for object in cryptlet hello; do
+    (cd examples/hello-c/src && ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DIR=$cache/zig-cache "$ZIG" cc -target wasm32-freestanding \
+      -std=c17 -ffreestanding -Os -fno-sanitize=all -Wall -Wextra -Werror -c "$object.c" -o "$cache/c/$object.o") || return
+    objects+=("$cache/c/$object.o")
+  done
+  scripts/guest-linker.sh --component-type wit/cryptlet.wit --no-entry --gc-sections --strip-all -z stack-size=65536 \
+    "${objects[@]}" -o "$cache/c/hello-c.wasm"
+}
+
+component_c() { echo "$cache/c/$1.wasm"; }
 
 # Builds all guests of a language once; 1 if its compiler cannot be had.
 declare -A built
@@ -60,7 +75,10 @@ flock 9
 
 while read -r name header language; do
   folder=examples/$name
-  if $check; then compare "$name header" "$folder/contracts/$header.sol" "$folder/header.sol"; else cp "$folder/contracts/$header.sol" "$folder/header.sol"; fi
+  if [ "$header" != - ]; then
+    source=$folder/contracts/$header.sol
+    if $check; then compare "$name header" "$source" "$folder/header.sol"; else cp "$source" "$folder/header.sol"; fi
+  fi
   if ! build "$language"; then
     skipped=$((skipped + 1))
     echo "SKIPPED guests: $name not rebuilt: $missing"

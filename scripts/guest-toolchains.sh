@@ -44,6 +44,32 @@ END
   mv "$new" "$RUST_WEB_ROOT"
 }
 
+# Zig's C compiler, as PyPI packs it. Sets ZIG.
+zig_wheel=ziglang-0.17.0-py3-none-manylinux_2_12_x86_64.manylinux2010_x86_64.musllinux_1_1_x86_64.whl
+zig_digest=97079827064a7492cce5541ceb438ae8003ce1e54e399676da2d62fb7a5dc08b
+
+toolchain_c() {
+  local folder=$cache/zig-0.17.0
+  ZIG=$folder/ziglang/zig
+  [ -x "$ZIG" ] && return
+  if [ "$(uname -m)" != x86_64 ]; then missing="the pinned ziglang is for x86_64"; return 1; fi
+  if ! python3 -m pip --version >/dev/null 2>&1; then missing="pip, which fetches ziglang"; return 1; fi
+  say "fetching ziglang 0.17.0 (100 MB, once)"
+  rm -rf "$folder.new"
+  mkdir -p "$folder.new"
+  if ! python3 -m pip download -q --no-deps --only-binary :all: -d "$folder.new" ziglang==0.17.0 >&2 ||
+    ! echo "$zig_digest $folder.new/$zig_wheel" | sha256sum --quiet --check >&2; then
+    missing="PyPI package ziglang 0.17.0"
+    rm -rf "$folder.new"
+    return 1
+  fi
+  python3 -m zipfile -e "$folder.new/$zig_wheel" "$folder.new"
+  rm "$folder.new/$zig_wheel"
+  chmod +x "$folder.new/ziglang/zig"
+  rm -rf "$folder"
+  mv "$folder.new" "$folder"
+}
+
 # Compiles the crate or workspace of the current folder into components, in the target folder $1, with further arguments of cargo.
 # A panic traps without a word: its message would be a third of a small component.
 cargo_guest() {

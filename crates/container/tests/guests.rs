@@ -1,5 +1,6 @@
 //! The example cryptlets, as committed, run once each: known inputs, known outputs, the same compute units every time. Their logic is
 //! tested natively in `examples`; the figures here are the native ones to the last bit.
+#![allow(missing_docs, clippy::unwrap_used)] // helpers of tests are tests
 
 use alloy_primitives::{Address, B256, I256, U256};
 use alloy_sol_types::{Revert, SolCall, SolError, SolValue, sol};
@@ -13,6 +14,7 @@ use std::{path::Path, sync::Arc};
 sol!("../../examples/equity-tools/contracts/EquityTools.sol");
 sol!("../../examples/monte-carlo/contracts/MonteCarlo.sol");
 sol!("../../examples/credit-default-swap/contracts/ICreditDefaultSwap.sol");
+sol!("../../examples/hello-c/header.sol");
 sol! {
     function delegated(bytes msgData, bytes snapshot) external returns (bytes newSnapshot);
 }
@@ -168,6 +170,19 @@ fn the_swap_is_valued_through_its_snapshot() {
     let call = delegatedCall { msgData: late.abi_encode().into(), snapshot: after.abi_encode().into() };
     assert_eq!(guest.refusal(&call), "asOf 1371686401 is after the swap's last day, 1371686400");
     assert!(guest.refusal(&late).contains("a Contract Cryptlet is called through delegated(bytes,bytes)"));
+}
+
+#[test]
+fn a_cryptlet_in_c_answers_like_any_other() {
+    let guest = Guest::start("hello-c");
+    let values = [7_000_000, 9_000_000, 8_000_000, 9_000_000].map(wad).to_vec();
+    let Largest::largestReturn { value, index } = guest.ask(&Largest::largestCall { values });
+    assert_eq!((value, index), (wad(9_000_000), U256::from(1)));
+    assert_eq!(guest.refusal(&Largest::largestCall { values: vec![] }), "there are no values");
+    let mut cut = Largest::largestCall { values: vec![wad(1); 3] }.abi_encode();
+    cut.truncate(130);
+    let Ending::Failed(reason) = guest.call(&cut).ending else { panic!("three values in the space of one") };
+    assert_eq!(Revert::abi_decode(&reason).unwrap().reason, "largest(uint256[]): malformed ABI encoding");
 }
 
 fn empty() -> CreditDefaultSwapSnapshot {

@@ -90,8 +90,7 @@ where
     if outer != delegatedCall::SELECTOR {
         return Err(unknown(outer, "a Contract Cryptlet is called through delegated(bytes,bytes)"));
     }
-    let call =
-        delegatedCall::abi_decode_raw_validate(args).map_err(|_| malformed(delegatedCall::SIGNATURE))?;
+    let call = delegatedCall::abi_decode_raw_validate(args).map_err(|_| malformed(delegatedCall::SIGNATURE))?;
     let mut state = S::abi_decode_validate(&call.snapshot).map_err(|_| malformed("snapshot"))?;
     let (inner, args) = selector(&call.msgData)?;
     run(&mut state, inner, args)?;

@@ -71,7 +71,9 @@ macro_rules! fail {
 #[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($reason:tt)+) => {
-        if !$condition {
+        // Not `!condition`: a comparison with NaN is false, and that is meant.
+        if $condition {
+        } else {
             $crate::fail!($($reason)+);
         }
     };

@@ -143,8 +143,8 @@ fn the_scene_plays_the_host() {
 fn carry_out(call: Vec<u8>, snapshot: &counter::CounterSnapshot) -> Result<counter::CounterSnapshot> {
     let input = delegatedCall { msgData: call.into(), snapshot: snapshot.abi_encode().into() }.abi_encode();
     let output = counter::handle(&input)?;
-    let snapshot = delegatedCall::abi_decode_returns(&output).unwrap();
-    Ok(counter::CounterSnapshot::abi_decode(&snapshot).unwrap())
+    let snapshot = delegatedCall::abi_decode_returns(&output).expect("one bytes");
+    Ok(counter::CounterSnapshot::abi_decode(&snapshot).expect("a snapshot"))
 }
 
 #[test]

@@ -42,7 +42,6 @@ impl Rpc {
         options: GethDebugTracingOptions,
     ) -> Result<Vec<(B256, GethTrace)>, RpcError> {
         let Some(last) = (0..block.senders.len()).rev().find(|index| is_wanted(*index)) else { return Ok(Vec::new()) };
-        let options = bounded(options);
         let mut executor = self.traced_block(block, options)?;
         executor.apply_pre_execution_changes().map_err(RpcError::internal)?;
         let records = self.block_records(block)?;
@@ -85,7 +84,7 @@ impl Rpc {
         let state = self.node.chain().state_at(parent.number)?;
         let delegate = delegate_scope(spec, &parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
         let database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
-        let inspector = DebugInspector::new(options).map_err(|error| RpcError::invalid(error.to_string()))?;
+        let inspector = inspector(options)?;
         let evm = DelegateEvm::with_inspector(database, evm_env(spec, header), delegate, inspector, false);
         let withdrawals = block.block.body.withdrawals.as_ref();
         let context = EthBlockExecutionCtx {
@@ -103,14 +102,15 @@ impl Rpc {
     }
 }
 
-/// One step more than a trace may have, so that a longer one is noticed.
-fn bounded(mut options: GethDebugTracingOptions) -> GethDebugTracingOptions {
+/// The inspector that was asked for. It records at most one step more than a trace may have, so that a longer one is noticed.
+pub(crate) fn inspector(mut options: GethDebugTracingOptions) -> Result<DebugInspector, RpcError> {
     let asked = options.config.limit.filter(|limit| *limit > 0);
     options.config.limit = Some(asked.unwrap_or(u64::MAX).min(STEPS_MAX + 1));
-    options
+    DebugInspector::new(options).map_err(|error| RpcError::invalid(error.to_string()))
 }
 
-fn checked(trace: GethTrace) -> Result<GethTrace, RpcError> {
+/// Refuses a trace that is too long.
+pub(crate) fn checked(trace: GethTrace) -> Result<GethTrace, RpcError> {
     match &trace {
         GethTrace::Default(frame) if frame.struct_logs.len() as u64 > STEPS_MAX => Err(RpcError::LimitExceeded(
             format!("the trace has more than {STEPS_MAX} steps; give a \"limit\", or use the callTracer"),

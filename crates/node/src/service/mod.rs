@@ -7,6 +7,7 @@ mod memo;
 mod rehearse;
 mod simulate;
 mod start;
+mod watch;
 
 pub use handle::{ChainEvent, Head, NodeHandle};
 pub use simulate::{
@@ -14,6 +15,7 @@ pub use simulate::{
     SimulationRequest,
 };
 pub use start::{Node, NodeConfig, NodeError};
+pub use watch::{CallState, Watched};
 
 pub use jitter::{Jitter, RandomJitter};
 pub(crate) use start::Shared;

@@ -1,6 +1,7 @@
 //! One simulation: its place in the chain, its answers so far, and its runs.
 
 use super::{
+    watch::{CallState, Watch, Watched},
     simulate::{CallResult, SimulationError, SimulationOutcome, SimulationPolicy, SimulationRequest},
     start::Shared,
 };
@@ -22,20 +23,19 @@ use alloy_evm::{
 };
 use cryptlet_attestation::SimulationPolicy as RegistryPolicy;
 use cryptlet_delegate::{
-    DelegateContext, DelegateEvm, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal, SimulateOutcome,
+    DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal, SimulateOutcome,
     SimulationGas, registry_layout::read_cryptlet, simulate_transaction,
 };
 use cryptlet_primitives::Invocation;
 use revm::{
-    Database,
+    Database, Inspector,
     context::TxEnv,
-    context_interface::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError},
+    context_interface::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError, ResultAndState},
     database::{State, WrapDatabaseRef},
 };
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
-type CallState = State<WrapDatabaseRef<StateSnapshot>>;
 
 /// A simulation that has been prepared. It may run several times, with different gas; answers are kept.
 pub(super) struct Rehearsing {
@@ -106,7 +106,18 @@ impl Rehearsing {
                 }
             }
         }
-        Err(SimulationError::InvalidCall("the call asks its cryptlets something else in every run".to_owned()))
+        Err(unstable())
+    }
+
+    /// Runs the call once more, with all answers there, under the eyes of an inspector.
+    pub(super) async fn watched<I, R>(&mut self, watch: Watch<I, R>) -> Result<R, SimulationError>
+    where
+        I: Inspector<DelegateEvmContext<CallState>> + Send + 'static,
+        R: Send + 'static,
+    {
+        let (stage, mut rehearsal) = (self.stage.clone(), self.rehearsal.clone());
+        let run = tokio::task::spawn_blocking(move || stage.watch(&mut rehearsal, watch));
+        run.await.map_err(|_| SimulationError::Stopped)?
     }
 
     async fn answer(&self, invocation: &Invocation) -> Result<DryRunAnswer, SimulationError> {
@@ -186,18 +197,34 @@ impl Stage {
     }
 
     fn run(&self, rehearsal: &mut Rehearsal, gas_limit: u64, gas: SimulationGas) -> Result<Turn, SimulationError> {
-        let delegate = self.scope.clone().map(DelegateContext::new).unwrap_or_default();
-        let mut evm = DelegateEvm::new(self.database()?, self.env.clone(), delegate);
+        let mut evm = DelegateEvm::new(self.database()?, self.env.clone(), self.delegate());
         let tx = TxEnv { gas_limit, ..self.tx.clone() };
-        match simulate_transaction(&mut evm, rehearsal, gas, |evm| evm.transact_raw(tx)) {
-            SimulateOutcome::Finished(result) => Ok(Turn::Ended(outcome(result.result))),
-            SimulateOutcome::Suspended(invocation) => Ok(Turn::Suspended(invocation)),
-            SimulateOutcome::Failed(error) => Err(SimulationError::Storage(error.to_string())),
-            SimulateOutcome::Invalid(EVMError::Transaction(error)) => {
-                Err(SimulationError::InvalidCall(in_geths_words(&error)))
-            }
-            SimulateOutcome::Invalid(error) => Err(SimulationError::Storage(error.to_string())),
-        }
+        let run = simulate_transaction(&mut evm, rehearsal, gas, |evm| evm.transact_raw(tx));
+        Ok(match ended(run)? {
+            Ok(result) => Turn::Ended(outcome(result.result)),
+            Err(invocation) => Turn::Suspended(invocation),
+        })
+    }
+
+    fn watch<I, R>(&self, rehearsal: &mut Rehearsal, watch: Watch<I, R>) -> Result<R, SimulationError>
+    where
+        I: Inspector<DelegateEvmContext<CallState>>,
+    {
+        let Watch { inspector, read } = watch;
+        let delegate = self.delegate();
+        let mut evm = DelegateEvm::with_inspector(self.database()?, self.env.clone(), delegate, inspector, true);
+        let tx = TxEnv { gas_limit: self.gas_limit, ..self.tx.clone() };
+        let of_run = tx.clone();
+        let run = simulate_transaction(&mut evm, rehearsal, SimulationGas::Settled, |evm| evm.transact_raw(of_run));
+        // Every answer was there when the run before this one ended.
+        let result = ended(run)?.map_err(|_| unstable())?;
+        let block = evm.block().clone();
+        let (state, inspector, _) = evm.components_mut();
+        Ok(read(Watched { inspector, transaction: &tx, block: &block, result: &result, state }))
+    }
+
+    fn delegate(&self) -> DelegateContext {
+        self.scope.clone().map(DelegateContext::new).unwrap_or_default()
     }
 
     fn database(&self) -> Result<CallState, SimulationError> {
@@ -208,6 +235,25 @@ impl Stage {
         }
         Ok(database)
     }
+}
+
+/// What came of a run: its result, or what it waits for.
+fn ended<DBError: std::fmt::Display>(
+    run: SimulateOutcome<ResultAndState<HaltReason>, EVMError<DBError>>,
+) -> Result<Result<ResultAndState<HaltReason>, Box<Invocation>>, SimulationError> {
+    match run {
+        SimulateOutcome::Finished(result) => Ok(Ok(result)),
+        SimulateOutcome::Suspended(invocation) => Ok(Err(invocation)),
+        SimulateOutcome::Failed(error) => Err(SimulationError::Storage(error.to_string())),
+        SimulateOutcome::Invalid(EVMError::Transaction(error)) => {
+            Err(SimulationError::InvalidCall(in_geths_words(&error)))
+        }
+        SimulateOutcome::Invalid(error) => Err(SimulationError::Storage(error.to_string())),
+    }
+}
+
+fn unstable() -> SimulationError {
+    SimulationError::InvalidCall("the call asks its cryptlets something else in every run".to_owned())
 }
 
 /// The block whose state is used, and the header whose environment the call sees.

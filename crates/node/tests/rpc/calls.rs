@@ -78,3 +78,29 @@ async fn a_call_at_a_block_that_is_not_there_says_so() {
     let (code, message) = served.error("eth_call", json!([{ "to": account(1) }, "0x99"])).await;
     assert_eq!((code, message.as_str()), (-32000, "header not found"));
 }
+
+#[tokio::test]
+async fn an_access_list_names_the_slots_that_a_call_touches() {
+    let served = dev().await;
+    let to = Address::repeat_byte(0x77);
+    // SLOAD of slot 5.
+    let code = json!({ to.to_string(): { "code": "0x60055450" } });
+    let answer = served.call("eth_createAccessList", json!([{ "to": to }, "latest", code])).await;
+    let slot = json!(B256::with_last_byte(5));
+    assert_eq!(answer["accessList"], json!([{ "address": to.to_string().to_lowercase(), "storageKeys": [slot] }]));
+    assert!(number(&answer["gasUsed"]) > 21_000, "{answer}");
+    let failing = served.call("eth_createAccessList", json!([{ "data": reverting(&[]) }])).await;
+    assert_eq!(failing["error"], "execution reverted");
+}
+
+#[tokio::test]
+async fn a_call_can_be_traced() {
+    let served = dev().await;
+    let to = Address::repeat_byte(0x77);
+    let overrides = json!({ to.to_string(): { "code": RETURNS_42 } });
+    let options = json!({ "tracer": "callTracer", "stateOverrides": overrides });
+    let trace = served.call("debug_traceCall", json!([{ "from": account(0), "to": to }, "latest", options])).await;
+    assert_eq!((&trace["type"], &trace["output"]), (&json!("CALL"), &json!(B256::with_last_byte(42))));
+    let steps = served.call("debug_traceCall", json!([{ "to": to }, "latest", { "stateOverrides": overrides }])).await;
+    assert_eq!(steps["structLogs"].as_array().unwrap().len(), 6, "{steps}");
+}

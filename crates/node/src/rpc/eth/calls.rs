@@ -2,14 +2,18 @@
 
 use crate::{
     rpc::{Rpc, RpcError},
-    service::{CallResult, SimulationError, SimulationOutcome, SimulationRequest},
+    service::{CallResult, SimulationError, SimulationOutcome, SimulationRequest, Watched},
 };
 use alloy::{
     eips::BlockId,
-    rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride},
+    rpc::types::{AccessListResult, BlockOverrides, TransactionRequest, state::StateOverride},
 };
-use alloy_primitives::{Bytes, U64};
+use alloy_primitives::{Bytes, U64, U256};
 use jsonrpsee::proc_macros::rpc;
+use revm_inspectors::access_list::AccessListInspector;
+
+/// Runs that `eth_createAccessList` tries.
+const ACCESS_LIST_RUNS_MAX: usize = 16;
 
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthCalls {
@@ -30,6 +34,14 @@ pub(crate) trait EthCalls {
         state_overrides: Option<StateOverride>,
         block_overrides: Option<Box<BlockOverrides>>,
     ) -> Result<U64, RpcError>;
+
+    #[method(name = "createAccessList")]
+    async fn create_access_list(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+    ) -> Result<AccessListResult, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -44,7 +56,7 @@ impl EthCallsServer for Rpc {
         check_input(&call)?;
         let block = block.unwrap_or_default();
         let outcome = self.simulate(SimulationRequest { call, block, state_overrides, block_overrides }).await?;
-        output(outcome)
+        output(&outcome)
     }
 
     async fn estimate_gas(
@@ -59,6 +71,32 @@ impl EthCallsServer for Rpc {
         let request = SimulationRequest { call, block, state_overrides, block_overrides };
         Ok(U64::from(self.estimate(request).await?))
     }
+
+    async fn create_access_list(
+        &self,
+        call: TransactionRequest,
+        block: Option<BlockId>,
+        state_overrides: Option<StateOverride>,
+    ) -> Result<AccessListResult, RpcError> {
+        check_input(&call)?;
+        let block = block.unwrap_or(BlockId::pending());
+        let mut request = SimulationRequest { call, block, state_overrides, block_overrides: None };
+        let mut access_list = request.call.access_list.take().unwrap_or_default();
+        // A list changes what the call costs, and by that what it does: run until it no longer changes, as geth does.
+        for _ in 0..ACCESS_LIST_RUNS_MAX {
+            request.call.access_list = Some(access_list.clone());
+            let inspector = AccessListInspector::new(access_list.clone());
+            let read = |watched: Watched<'_, AccessListInspector>| watched.inspector.access_list();
+            let run = self.node.simulate_watched(request.clone(), inspector, read);
+            let (outcome, seen) = self.in_time(run).await??;
+            if seen == access_list {
+                let error = output(&outcome).err().map(|error| error.to_string());
+                return Ok(AccessListResult { access_list, gas_used: U256::from(outcome.gas_used), error });
+            }
+            access_list = seen;
+        }
+        Err(RpcError::refused("the call touches something else with every access list it is given"))
+    }
 }
 
 impl Rpc {
@@ -72,7 +110,7 @@ impl Rpc {
         Ok(self.in_time(self.node.estimate_gas(request)).await??)
     }
 
-    async fn in_time<T>(&self, run: impl Future<Output = T>) -> Result<T, RpcError> {
+    pub(crate) async fn in_time<T>(&self, run: impl Future<Output = T>) -> Result<T, RpcError> {
         let limit = self.limits.evm_call_time_max;
         let late = |_| RpcError::refused(format!("execution aborted (timeout = {limit:?})"));
         tokio::time::timeout(limit, run).await.map_err(late)
@@ -80,11 +118,11 @@ impl Rpc {
 }
 
 /// What a call answers: its output, or geth's error.
-fn output(outcome: SimulationOutcome) -> Result<Bytes, RpcError> {
-    match outcome.result {
-        CallResult::Success(output) => Ok(output),
-        CallResult::Revert(output) => Err(RpcError::Reverted(output)),
-        CallResult::Halt(why) => Err(RpcError::Refused(why)),
+fn output(outcome: &SimulationOutcome) -> Result<Bytes, RpcError> {
+    match &outcome.result {
+        CallResult::Success(output) => Ok(output.clone()),
+        CallResult::Revert(output) => Err(RpcError::Reverted(output.clone())),
+        CallResult::Halt(why) => Err(RpcError::Refused(why.clone())),
     }
 }
 

@@ -1,14 +1,21 @@
 //! The `debug_` namespace: blocks and transactions as bytes, and traces.
 
-use crate::rpc::{Rpc, RpcError};
-use alloy::eips::{BlockId, BlockNumberOrTag, Encodable2718};
+use crate::{
+    rpc::{Rpc, RpcError, trace},
+    service::{SimulationRequest, Watched},
+};
+use alloy::{
+    eips::{BlockId, BlockNumberOrTag, Encodable2718},
+    rpc::types::TransactionRequest,
+};
 use alloy_primitives::{B256, Bytes};
 use alloy_rlp::Encodable;
 use alloy_rpc_types_trace::{
     common::TraceResult,
-    geth::{GethDebugTracingOptions, GethTrace},
+    geth::{GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace},
 };
 use jsonrpsee::proc_macros::rpc;
+use revm_inspectors::tracing::DebugInspector;
 
 #[rpc(server, namespace = "debug")]
 pub(crate) trait Debug {
@@ -44,6 +51,14 @@ pub(crate) trait Debug {
         hash: B256,
         options: Option<GethDebugTracingOptions>,
     ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError>;
+
+    #[method(name = "traceCall")]
+    async fn trace_call(
+        &self,
+        request: TransactionRequest,
+        block: Option<BlockId>,
+        options: Option<GethDebugTracingCallOptions>,
+    ) -> Result<GethTrace, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -98,6 +113,26 @@ impl DebugServer for Rpc {
         options: Option<GethDebugTracingOptions>,
     ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError> {
         self.trace_whole(hash.into(), options).await
+    }
+
+    async fn trace_call(
+        &self,
+        call: TransactionRequest,
+        block: Option<BlockId>,
+        options: Option<GethDebugTracingCallOptions>,
+    ) -> Result<GethTrace, RpcError> {
+        let GethDebugTracingCallOptions { tracing_options, state_overrides, block_overrides, .. } =
+            options.unwrap_or_default();
+        let inspector = trace::inspector(tracing_options)?;
+        let block = block.unwrap_or_default();
+        let block_overrides = block_overrides.map(Box::new);
+        let request = SimulationRequest { call, block, state_overrides, block_overrides };
+        let run = self.node.simulate_watched(request, inspector, |watched: Watched<'_, DebugInspector>| {
+            let Watched { inspector, transaction, block, result, state } = watched;
+            inspector.get_result(None, transaction, block, result, state).map_err(RpcError::internal)
+        });
+        let (_, traced) = self.in_time(run).await??;
+        trace::checked(traced?)
     }
 }
 

@@ -41,8 +41,8 @@ test('ethers reprices the swap, and reads the result and the logs', async () => 
 });
 
 test('ethers verifies the record', async () => {
-  const [entry] = await provider.send('cryptlet_getRecords', [receipt.hash]);
-  const { result, signature } = entry.record ?? entry;
+  const { records: [entry] } = await provider.send('cryptlet_getRecords', [receipt.hash]);
+  const { result, signature } = entry;
   const { instances } = await provider.send('cryptlet_getCryptlet', [await swap.cryptlet()]);
   const signer = verifyTypedData(domain(node.ready), resultTypes, result, signature);
   assert.ok(instances.some((instance) => instance.signer.toLowerCase() === signer.toLowerCase()));

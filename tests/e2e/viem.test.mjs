@@ -52,8 +52,8 @@ test('viem reprices the swap, and reads the result and the logs', async () => {
 });
 
 test('a wallet library verifies the record with nothing but the registry', async () => {
-  const [entry] = await client.request({ method: 'cryptlet_getRecords', params: [receipt.transactionHash] });
-  const { result, signature } = entry.record ?? entry;
+  const { records: [entry] } = await client.request({ method: 'cryptlet_getRecords', params: [receipt.transactionHash] });
+  const { result, signature } = entry;
   const signer = await recoverTypedDataAddress({
     domain: domain(node.ready), types: resultTypes, primaryType: 'CryptletResult', message: result, signature,
   });
@@ -88,16 +88,25 @@ test('a refusal of the delegate arrives as a typed error', async () => {
 });
 
 test('viem watches the log over WebSocket', async () => {
-  const socket = createPublicClient({ chain: foundry, transport: webSocket(node.ready.ws) });
-  let heard;
-  const log = new Promise((resolve) => (heard = resolve));
-  const stop = socket.watchContractEvent({ abi, address: swap.address, eventName: 'Valued', onLogs: ([first]) => heard(first) });
-  // A subscription is in place once a later request on the same socket was answered.
-  await socket.getBlockNumber();
-  await socket.getChainId();
-  const [spread, bond, asOf] = reprice;
-  const hash = await swap.write.reprice([spread, bond, asOf + 86_400n]);
-  assert.equal((await log).transactionHash, hash);
-  stop();
-  (await socket.transport.getRpcClient()).close();
+  const socket = createPublicClient({ chain: foundry, transport: webSocket(node.ready.ws, { reconnect: false }) });
+  try {
+    const heard = deferred();
+    const stop = socket.watchContractEvent({
+      abi, address: swap.address, eventName: 'Valued', onLogs: ([first]) => heard.resolve(first), onError: heard.reject,
+    });
+    // The subscription is in place once a later request on the same socket was answered.
+    await socket.getBlockNumber({ cacheTime: 0 });
+    const [spread, bond, asOf] = reprice;
+    const hash = await swap.write.reprice([spread, bond, asOf + 86_400n]);
+    assert.equal((await heard.promise).transactionHash, hash);
+    stop();
+  } finally {
+    (await socket.transport.getRpcClient()).close();
+  }
 });
+
+function deferred() {
+  const parts = {};
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
+  return parts;
+}

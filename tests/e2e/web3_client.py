@@ -37,7 +37,7 @@ def main():
     answer = {
         "values": {name: str(swap.functions[name]().call()) for name in NAMES},
         "logged": {"upfront": str(valued["args"]["upfront"])},
-        "records": len(records),
+        "records": len(records["records"]),
     }
     json.dump(answer, sys.stdout)
 

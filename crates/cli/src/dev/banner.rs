@@ -2,7 +2,10 @@
 
 use super::{bootstrap::Deployments, genesis::Accounts};
 use crate::args::NodeArgs;
-use alloy::primitives::{Address, B256, hex};
+use alloy::{
+    primitives::{Address, B256, hex},
+    signers::local::PrivateKeySigner,
+};
 use cryptlet_primitives::CryptletId;
 use serde::Serialize;
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -17,8 +20,8 @@ pub(crate) struct Ready {
     chain_id: u64,
     genesis_hash: B256,
     accounts: Vec<Account>,
-    operator: Option<Address>,
-    contracts: BTreeMap<String, Address>,
+    operator: Option<String>,
+    contracts: BTreeMap<String, String>,
     cryptlets: BTreeMap<String, CryptletId>,
     packages: BTreeMap<String, B256>,
 }
@@ -26,7 +29,8 @@ pub(crate) struct Ready {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Account {
-    address: Address,
+    /// With EIP-55's checksum, which some libraries insist on.
+    address: String,
     private_key: B256,
 }
 
@@ -38,7 +42,7 @@ impl Ready {
         accounts: Option<&Accounts>,
         deployments: Deployments,
     ) -> Self {
-        let account = |key: &alloy::signers::local::PrivateKeySigner| Account { address: key.address(), private_key: key.to_bytes() };
+        let account = |key: &PrivateKeySigner| Account { address: checksummed(key.address()), private_key: key.to_bytes() };
         Self {
             ready: true,
             http: format!("http://{listen}"),
@@ -46,12 +50,16 @@ impl Ready {
             chain_id,
             genesis_hash,
             accounts: accounts.map(|accounts| accounts.funded.iter().map(account).collect()).unwrap_or_default(),
-            operator: accounts.map(|accounts| accounts.operator.address()),
-            contracts: deployments.contracts,
+            operator: accounts.map(|accounts| checksummed(accounts.operator.address())),
+            contracts: deployments.contracts.into_iter().map(|(name, address)| (name, checksummed(address))).collect(),
             cryptlets: deployments.cryptlets,
             packages: deployments.packages,
         }
     }
+}
+
+fn checksummed(address: Address) -> String {
+    address.to_checksum(None)
 }
 
 /// Prints where the node listens: for people as a page, for machines as one JSON line.
@@ -87,7 +95,7 @@ fn page(ready: &Ready, args: &NodeArgs) -> String {
         );
     }
     section("Cryptlets", ready.cryptlets.iter().map(|(name, id)| named(name, id.to_string())).collect());
-    section("Example contracts", ready.contracts.iter().map(|(name, address)| named(name, address.to_string())).collect());
+    section("Example contracts", ready.contracts.iter().map(|(name, address)| named(name, address.clone())).collect());
     section("Packages", ready.packages.iter().map(|(name, digest)| named(name, digest.to_string())).collect());
     section("Chain ID", vec![ready.chain_id.to_string()]);
     page.push_str(&format!("\nListening on {}\n", ready.http.trim_start_matches("http://")));

@@ -5,6 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -41,13 +42,13 @@ impl From<io::Error> for WireError {
 /// One end of the conversation.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     buffer: Vec<u8>,
 }
 
 impl Channel {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self { stream: Arc::new(stream), buffer: Vec::new() }
     }
 
     /// The end a child process was started with: its standard input.
@@ -57,8 +58,9 @@ impl Channel {
         Ok(Self::new(stream))
     }
 
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self::new(self.stream.try_clone()?))
+    /// Another handle on the same channel, for sending. A locked-in process may not duplicate descriptors.
+    pub(crate) fn share(&self) -> Self {
+        Self { stream: Arc::clone(&self.stream), buffer: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, message: &impl Serialize) -> Result<(), WireError> {
@@ -72,14 +74,14 @@ impl Channel {
         }
         let prefix = u32::try_from(bytes).expect("bounded above").to_le_bytes();
         self.buffer[..PREFIX_BYTES].copy_from_slice(&prefix);
-        let sent = self.stream.write_all(&self.buffer);
+        let sent = (&*self.stream).write_all(&self.buffer);
         self.forget_large_buffer();
         sent.map_err(WireError::from)
     }
 
     /// Sends bytes as they are, behind the frame that announced how many.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        self.stream.write_all(bytes).map_err(WireError::from)
+        (&*self.stream).write_all(bytes).map_err(WireError::from)
     }
 
     /// The next message, of at most this many bytes. Without a deadline it waits for ever.
@@ -113,7 +115,7 @@ impl Channel {
 
     /// Is there nothing to read, and the other side still there? What holds for a child that has nothing to do.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut polled = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::RDHUP)];
+        let mut polled = [PollFd::new(&*self.stream, PollFlags::IN | PollFlags::RDHUP)];
         matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
     }
 
@@ -122,7 +124,7 @@ impl Channel {
             if let Some(deadline) = deadline {
                 self.wait(deadline)?;
             }
-            match self.stream.read(wanted) {
+            match (&*self.stream).read(wanted) {
                 Ok(0) => return Err(WireError::Closed),
                 Ok(bytes) => wanted = &mut wanted[bytes..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -136,7 +138,7 @@ impl Channel {
         loop {
             let left = deadline.checked_duration_since(Instant::now()).unwrap_or(Duration::ZERO);
             let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            let mut polled = [PollFd::new(&self.stream, PollFlags::IN)];
+            let mut polled = [PollFd::new(&*self.stream, PollFlags::IN)];
             match poll(&mut polled, Some(&timeout)) {
                 Ok(0) if Instant::now() >= deadline => return Err(WireError::Deadline),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}

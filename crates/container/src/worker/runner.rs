@@ -16,7 +16,7 @@ use std::{
 
 pub(super) fn serve(mut channel: Channel) -> Result<(), ChildError> {
     let engine = engine::engine(NonZeroU32::MIN)?;
-    let logs: Arc<dyn CallOut> = Arc::new(LogFrames(Mutex::new(channel.try_clone().map_err(ChildError::NotAChild)?)));
+    let logs: Arc<dyn CallOut> = Arc::new(LogFrames(Mutex::new(channel.share())));
     let mut guests: HashMap<B256, Guest> = HashMap::new();
     loop {
         match channel.receive(FRAME_BYTES_MAX, None)? {

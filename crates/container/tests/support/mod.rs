@@ -45,10 +45,10 @@ pub fn component_with(items: &str, body: &str) -> Vec<u8> {
         unreachable)
       (local.get $at)))
   (core instance $heap (instantiate $heap-module))
-  (core func $context (canon lower (func $host "context") (memory $heap "memory") (realloc (func $heap "realloc"))))
+  (core func $context (canon lower (func $host "context") (memory (core memory $heap "memory")) (realloc (core func $heap "realloc"))))
   (core func $observed-at (canon lower (func $host "observed-at")))
-  (core func $random (canon lower (func $host "random") (memory $heap "memory") (realloc (func $heap "realloc"))))
-  (core func $log (canon lower (func $host "log") (memory $heap "memory")))
+  (core func $random (canon lower (func $host "random") (memory (core memory $heap "memory")) (realloc (core func $heap "realloc"))))
+  (core func $log (canon lower (func $host "log") (memory (core memory $heap "memory"))))
   (core instance $imports
     (export "context" (func $context))
     (export "observed-at" (func $observed-at))
@@ -76,7 +76,7 @@ pub fn component_with(items: &str, body: &str) -> Vec<u8> {
   (core instance $main (instantiate $main-module
     (with "heap" (instance $heap)) (with "host" (instance $imports))))
   (func (export "handle") (param "input" (list u8)) (result (result (list u8) (error $failure)))
-    (canon lift (core func $main "handle") (memory $heap "memory") (realloc (func $heap "realloc")))))"#
+    (canon lift (core func $main "handle") (memory (core memory $heap "memory")) (realloc (core func $heap "realloc")))))"#
     );
     wat::parse_str(text).unwrap()
 }

@@ -4,7 +4,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Floor of each crate; a crate may name lower floors only.
-const FLOORS: [(&str, u8); 9] = [
+const FLOORS: [(&str, u8); 10] = [
     ("cryptlet-primitives", 0),
     ("cryptlet-attestation", 1),
     ("cryptlet-sdk", 1),
@@ -14,6 +14,7 @@ const FLOORS: [(&str, u8); 9] = [
     ("cryptlet-host", 3),
     ("cryptlet-audit", 4),
     ("cryptlet-cli", 5),
+    ("cryptlet-benches", 6),
 ];
 
 const CHAIN: [&str; 3] = ["cryptlet-delegate", "cryptlet-node", "cryptlet-audit"];

@@ -1,0 +1,3 @@
+//! The figures of `docs/benchmarks.md`.
+
+fn main() {}

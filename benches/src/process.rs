@@ -1,0 +1,119 @@
+//! Nodes as processes of their own: started, asked over JSON-RPC, weighed, and stopped when dropped.
+
+use alloy::{
+    primitives::{Address, Bytes, U64},
+    rpc::client::{ClientBuilder, RpcClient},
+};
+use anyhow::{Context, Result, bail};
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A running node.
+pub(crate) struct NodeProcess {
+    name: &'static str,
+    child: Child,
+    client: RpcClient,
+}
+
+impl NodeProcess {
+    /// Our own dev node, its chain in a temporary folder.
+    pub(crate) fn cryptlet(block_time_s: Option<u64>) -> Result<Self> {
+        let binary = std::env::current_exe()?.with_file_name("cryptlet");
+        let mut command = Command::new(&binary);
+        command.args(["node", "--dev", "--no-examples", "--port", "0", "--quiet", "--json"]);
+        if let Some(seconds) = block_time_s {
+            command.args(["--block-time", &seconds.to_string()]);
+        }
+        Self::start("cryptlet", command, |line| {
+            let ready: serde_json::Value = serde_json::from_str(line).ok()?;
+            Some(ready.get("http")?.as_str()?.to_owned())
+        })
+        .with_context(|| format!("starting {}", binary.display()))
+    }
+
+    /// Foundry's dev node, with its defaults.
+    pub(crate) fn anvil(binary: &Path, block_time_s: Option<u64>) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command.args(["--port", "0"]);
+        if let Some(seconds) = block_time_s {
+            command.args(["--block-time", &seconds.to_string()]);
+        }
+        Self::start("anvil", command, |line| Some(format!("http://{}", line.strip_prefix("Listening on ")?.trim())))
+            .with_context(|| format!("starting {}", binary.display()))
+    }
+
+    fn start(name: &'static str, mut command: Command, ready: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("its output is piped")?).lines();
+        let url = loop {
+            match lines.next().transpose()? {
+                Some(line) => {
+                    if let Some(url) = ready(&line) {
+                        break url;
+                    }
+                }
+                None => bail!("{name} ended before it was ready"),
+            }
+        };
+        // Nobody reads on: drain, so that the node never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { name, child, client: ClientBuilder::default().http(url.parse()?) })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Sends signed transactions in one JSON-RPC batch and waits for their hashes.
+    pub(crate) async fn send_batch(&self, transactions: &[Bytes]) -> Result<()> {
+        let mut batch = self.client.new_batch();
+        let calls = transactions
+            .iter()
+            .map(|raw| batch.add_call::<_, alloy::primitives::B256>("eth_sendRawTransaction", &(raw,)))
+            .collect::<Result<Vec<_>, _>>()?;
+        batch.send().await?;
+        for call in calls {
+            call.await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn nonce(&self, account: Address) -> Result<u64> {
+        let nonce: U64 = self.client.request("eth_getTransactionCount", (account, "latest")).await?;
+        Ok(nonce.to())
+    }
+
+    /// Processor time of the process so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, part of the kernel's ABI
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat");
+        Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    }
+
+    /// Resident memory, in MiB.
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/PID/status has no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `anvil` of the tree's pinned tools, or else of the PATH.
+pub(crate) fn find_anvil() -> Option<PathBuf> {
+    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::iter::once(pinned).chain(std::env::split_paths(&path).map(|folder| folder.join("anvil"))).find(|file| file.is_file())
+}

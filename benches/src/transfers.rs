@@ -1,0 +1,110 @@
+//! Plain transfers over JSON-RPC, against anvil: what a dev node does all day, cryptlets aside.
+//!
+//! Both nodes run as processes of their own on this machine, one after the other, and get the very same signed
+//! transactions in the same batches from the same client.
+
+use crate::{process::NodeProcess, table::Table};
+use alloy::{
+    consensus::{SignableTransaction, TxEip1559, TxEnvelope},
+    eips::eip2718::Encodable2718,
+    primitives::{Address, Bytes, TxKind, U256},
+    signers::{
+        SignerSync,
+        local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
+    },
+};
+use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+const MNEMONIC: &str = "test test test test test test test test test test test junk";
+const CHAIN_ID: u64 = 31_337;
+const SENDERS: u32 = 10;
+const TRANSFERS_PER_SENDER: u64 = 1_000;
+const BATCH: usize = 100;
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What one load cost one node.
+struct Outcome {
+    wall_s: f64,
+    cpu_s: f64,
+    resident_mib: f64,
+}
+
+/// Runs the load in both mining modes against both nodes and returns the table.
+pub(crate) async fn run() -> Result<Option<Table>> {
+    let Some(anvil) = crate::process::find_anvil() else { return Ok(None) };
+    let transactions = sign_all()?;
+    let mut table = Table::new(
+        "Plain transfers over JSON-RPC",
+        &["mining", "node", "transfers/s", "CPU µs each", "resident MiB", "speed against anvil", "CPU against anvil"],
+    );
+    for (mining, block_time) in [("on arrival", None), ("1 s blocks", Some(1))] {
+        let theirs = measure(NodeProcess::anvil(&anvil, block_time)?, &transactions).await?;
+        let ours = measure(NodeProcess::cryptlet(block_time)?, &transactions).await?;
+        for (name, outcome) in [("anvil", &theirs), ("cryptlet", &ours)] {
+            let count = transactions.len() as f64;
+            table.row(&[
+                mining.to_owned(),
+                name.to_owned(),
+                format!("{:.0}", count / outcome.wall_s),
+                format!("{:.0}", outcome.cpu_s * 1e6 / count),
+                format!("{:.0}", outcome.resident_mib),
+                format!("{:.2}x", theirs.wall_s / outcome.wall_s),
+                format!("{:.2}x", outcome.cpu_s / theirs.cpu_s),
+            ]);
+        }
+    }
+    Ok(Some(table))
+}
+
+async fn measure(node: NodeProcess, transactions: &[Bytes]) -> Result<Outcome> {
+    let last = senders()?.into_iter().map(|key| key.address()).collect::<Vec<_>>();
+    let cpu_before = node.cpu_seconds()?;
+    let started = Instant::now();
+    for batch in transactions.chunks(BATCH) {
+        node.send_batch(batch).await?;
+    }
+    for account in last {
+        wait_for_nonce(&node, account).await?;
+    }
+    let wall_s = started.elapsed().as_secs_f64();
+    Ok(Outcome { wall_s, cpu_s: node.cpu_seconds()? - cpu_before, resident_mib: node.resident_mib()? })
+}
+
+async fn wait_for_nonce(node: &NodeProcess, account: Address) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while node.nonce(account).await? < TRANSFERS_PER_SENDER {
+        anyhow::ensure!(Instant::now() < deadline, "{}: not all transfers were mined within {PATIENCE:?}", node.name());
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Round robin over the senders, so that nonces arrive in order.
+fn sign_all() -> Result<Vec<Bytes>> {
+    let senders = senders()?;
+    let signed = (0..TRANSFERS_PER_SENDER).flat_map(|nonce| senders.iter().map(move |sender| sign(sender, nonce)));
+    signed.collect()
+}
+
+fn senders() -> Result<Vec<PrivateKeySigner>> {
+    (0..SENDERS)
+        .map(|index| MnemonicBuilder::<English>::default().phrase(MNEMONIC).index(index)?.build().context("a dev account"))
+        .collect()
+}
+
+fn sign(sender: &PrivateKeySigner, nonce: u64) -> Result<Bytes> {
+    let transfer = TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 20_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(Address::repeat_byte(0x42)),
+        value: U256::from(1),
+        ..Default::default()
+    };
+    let signature = sender.sign_hash_sync(&transfer.signature_hash())?;
+    Ok(TxEnvelope::from(transfer.into_signed(signature)).encoded_2718().into())
+}

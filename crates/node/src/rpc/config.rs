@@ -147,14 +147,16 @@ pub struct RpcLimits {
     pub filter_idle_max: Duration,
     /// Blocks of one `eth_feeHistory`.
     pub fee_history_blocks_max: u64,
-    /// EVM runs (calls, estimates, traces) at once.
-    pub evm_calls_max: usize,
-    /// EVM runs that wait for one of those places.
-    pub evm_calls_waiting_max: usize,
-    /// Time of one EVM run, cryptlets included.
-    pub evm_call_time_max: Duration,
-    /// Gas of one `eth_call`.
-    pub evm_call_gas_max: u64,
+    /// Simulations (calls, estimates) at once. They may wait for cryptlets, so there may be more than cores.
+    pub simulations_max: usize,
+    /// Traces, proofs and long searches at once. They keep a core busy.
+    pub searches_max: usize,
+    /// Calls of either kind that wait for a place.
+    pub waiting_max: usize,
+    /// Time of one simulation, cryptlets included, and of the wait for a place.
+    pub call_time_max: Duration,
+    /// Time of one HTTP request, from its first byte to its answer.
+    pub request_time_max: Duration,
     /// A connection that sends no request for this long is closed.
     pub first_request_time_max: Duration,
 }
@@ -174,10 +176,11 @@ impl Default for RpcLimits {
             filters_max: 10_000,
             filter_idle_max: Duration::from_secs(5 * 60),
             fee_history_blocks_max: 1_024,
-            evm_calls_max: cores * 2,
-            evm_calls_waiting_max: 256,
-            evm_call_time_max: Duration::from_secs(30),
-            evm_call_gas_max: 50_000_000,
+            simulations_max: 96,
+            searches_max: cores * 2,
+            waiting_max: 4_096,
+            call_time_max: Duration::from_secs(30),
+            request_time_max: Duration::from_secs(120),
             first_request_time_max: Duration::from_secs(10),
         }
     }

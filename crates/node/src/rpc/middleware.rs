@@ -4,7 +4,7 @@ use super::{
     config::CorsOrigins,
     error::{METHOD_NOT_FOUND, SERVER_ERROR},
 };
-use futures::future::{Either, Ready, ready};
+use futures::future::{BoxFuture, Either, ready};
 use jsonrpsee::{
     core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
     server::{
@@ -12,7 +12,10 @@ use jsonrpsee::{
     },
     types::{ErrorObjectOwned, Request},
 };
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 /// How a request came in; rides along as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,32 +26,39 @@ pub(crate) enum Transport {
     WebSocket,
 }
 
-/// Lets WebSockets in from allowed web pages only (browsers do not apply CORS to them) and notes the transport.
+/// Lets WebSockets in from allowed web pages only (browsers do not apply CORS to them), notes the transport, and ends requests
+/// that take too long.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<S> {
     inner: S,
     origins: CorsOrigins,
+    request_time_max: Duration,
 }
 
 /// Makes [`Gate`]s.
 #[derive(Clone, Debug)]
-pub(crate) struct GateLayer(pub(crate) CorsOrigins);
+pub(crate) struct GateLayer {
+    /// Whose WebSockets are let in.
+    pub(crate) origins: CorsOrigins,
+    /// How long a request may take, its body included: whoever sends one byte a minute holds no place.
+    pub(crate) request_time_max: Duration,
+}
 
 impl<S> tower::Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, origins: self.0.clone() }
+        Gate { inner, origins: self.origins.clone(), request_time_max: self.request_time_max }
     }
 }
 
 impl<S, B> tower::Service<HttpRequest<B>> for Gate<S>
 where
-    S: tower::Service<HttpRequest<B>, Response = HttpResponse>,
+    S: tower::Service<HttpRequest<B>, Response = HttpResponse, Future: Send + 'static>,
 {
     type Response = HttpResponse;
     type Error = S::Error;
-    type Future = Either<Ready<Result<HttpResponse, S::Error>>, S::Future>;
+    type Future = BoxFuture<'static, Result<HttpResponse, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -58,11 +68,13 @@ where
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         let is_upgrade = header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
         if is_upgrade && header("origin").is_some_and(|origin| !allows(&self.origins, origin)) {
-            return Either::Left(ready(Ok(forbidden())));
+            let refusal = refuse(403, "this node does not serve web pages of that origin\n");
+            return Box::pin(async { Ok(refusal) });
         }
         let transport = if is_upgrade { Transport::WebSocket } else { Transport::Http };
         request.extensions_mut().insert(transport);
-        Either::Right(self.inner.call(request))
+        let answer = tokio::time::timeout(self.request_time_max, self.inner.call(request));
+        Box::pin(async { answer.await.unwrap_or_else(|_| Ok(refuse(408, "the request took too long\n"))) })
     }
 }
 
@@ -75,9 +87,8 @@ fn allows(origins: &CorsOrigins, origin: &str) -> bool {
     }
 }
 
-fn forbidden() -> HttpResponse {
-    let body = HttpBody::from("this node does not serve web pages of that origin\n");
-    HttpResponse::<()>::builder().status(403).body(body).expect("403 is a status")
+fn refuse(status: u16, words: &'static str) -> HttpResponse {
+    HttpResponse::<()>::builder().status(status).body(HttpBody::from(words)).expect("only known statuses are given")
 }
 
 /// Answers calls of unknown methods, and subscriptions over HTTP, with geth's words.

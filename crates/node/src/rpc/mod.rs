@@ -16,6 +16,7 @@ mod filters;
 mod middleware;
 mod net;
 mod personal;
+mod places;
 mod registry;
 mod send;
 mod server;
@@ -32,6 +33,7 @@ use accounts::Accounts;
 use alloy::signers::local::PrivateKeySigner;
 use filters::Filters;
 use jsonrpsee::RpcModule;
+use places::Places;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What every method can reach. Clones are cheap.
@@ -44,8 +46,8 @@ pub(crate) struct Context {
     accounts: Accounts,
     filters: Filters,
     limits: RpcLimits,
-    /// Bounds the EVM runs that do not go through [`NodeHandle::simulate`], and long scans of logs.
-    heavy: Arc<tokio::sync::Semaphore>,
+    simulations: Places,
+    searches: Places,
     tips: eth::TipCache,
     snapshots: evm::Snapshots,
     arrival: send::ArrivalMining,
@@ -66,29 +68,23 @@ impl Rpc {
             accounts: Accounts::new(signers),
             filters: Filters::new(limits.filters_max, limits.filter_idle_max),
             limits,
-            heavy: Arc::new(tokio::sync::Semaphore::new(limits.evm_calls_max)),
+            simulations: Places::new(limits.simulations_max, limits.waiting_max, limits.call_time_max),
+            searches: Places::new(limits.searches_max, limits.waiting_max, limits.call_time_max),
             tips: eth::TipCache::default(),
             snapshots: evm::Snapshots::default(),
             arrival: send::ArrivalMining::default(),
         }))
     }
 
-    /// Runs work that is long for a CPU on a thread of its own, at most `evm_calls_max` at a time.
-    async fn heavy<T: Send + 'static>(
+    /// Runs work that keeps a core busy on a thread of its own.
+    async fn search<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
-        let permit = match self.heavy.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let wait = tokio::time::timeout(self.limits.evm_call_time_max, self.heavy.clone().acquire_owned());
-                let busy = || RpcError::Busy(self.limits.evm_calls_max);
-                wait.await.map_err(|_| busy())?.map_err(|_| busy())?
-            }
-        };
+        let place = self.searches.enter().await?;
         let rpc = self.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _place = place;
             work(&rpc)
         });
         done.await.map_err(RpcError::internal)?

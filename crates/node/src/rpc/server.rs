@@ -49,11 +49,10 @@ impl RpcServer {
         let rpc = Rpc::new(node, config.insecure_accounts, config.limits);
         let methods = jsonrpsee::server::Methods::from(methods(&rpc, &config.namespaces));
         let offered = methods.clone();
+        let gate = GateLayer { origins: config.cors.clone(), request_time_max: config.limits.request_time_max };
         let server = Server::builder()
             .set_config(server_config(&config.limits))
-            .set_http_middleware(
-                tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(GateLayer(config.cors.clone())),
-            )
+            .set_http_middleware(tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(gate))
             .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| GethWords::new(inner, offered.clone())))
             .build(config.listen)
             .await

@@ -110,8 +110,11 @@ impl Rpc {
         Ok(self.in_time(self.node.estimate_gas(request)).await??)
     }
 
+    /// Waits for a place among the simulations and runs this there, within the time this server allows.
     pub(crate) async fn in_time<T>(&self, run: impl Future<Output = T>) -> Result<T, RpcError> {
-        let limit = self.limits.evm_call_time_max;
+        let _place = self.simulations.enter().await?;
+        let limit = self.limits.call_time_max;
+        // geth's words.
         let late = |_| RpcError::refused(format!("execution aborted (timeout = {limit:?})"));
         tokio::time::timeout(limit, run).await.map_err(late)
     }

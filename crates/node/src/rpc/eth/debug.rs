@@ -89,7 +89,7 @@ impl DebugServer for Rpc {
         hash: B256,
         options: Option<GethDebugTracingOptions>,
     ) -> Result<GethTrace, RpcError> {
-        self.heavy(move |rpc| {
+        self.search(move |rpc| {
             // geth's words (`errTxNotFound`).
             let not_found = || RpcError::refused("transaction not found");
             let (block, wanted) = rpc.find_transaction(hash)?.ok_or_else(not_found)?;
@@ -142,7 +142,7 @@ impl Rpc {
         block: BlockId,
         options: Option<GethDebugTracingOptions>,
     ) -> Result<Vec<TraceResult<GethTrace, String>>, RpcError> {
-        self.heavy(move |rpc| {
+        self.search(move |rpc| {
             let block = rpc.block(block)?.ok_or(RpcError::HeaderNotFound)?;
             let traces = rpc.trace_block(&block, |_| true, options.unwrap_or_default())?;
             Ok(traces.into_iter().map(|(hash, trace)| TraceResult::new_success(trace, Some(hash))).collect())

@@ -89,7 +89,7 @@ impl EthFeesServer for Rpc {
         if blocks == 0 {
             return Ok(FeeHistory::default());
         }
-        self.heavy(move |rpc| rpc.history(newest + 1 - blocks, newest, &percentiles)).await
+        self.search(move |rpc| rpc.history(newest + 1 - blocks, newest, &percentiles)).await
     }
 }
 

@@ -216,7 +216,7 @@ impl Rpc {
         if range.end().saturating_sub(*range.start()) < BLOCKS_IN_PLACE_MAX {
             return self.scan_blocks(&filter, range);
         }
-        self.heavy(move |rpc| rpc.scan_blocks(&filter, range)).await
+        self.search(move |rpc| rpc.scan_blocks(&filter, range)).await
     }
 
     fn scan_blocks(&self, filter: &Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {

@@ -128,14 +128,21 @@ impl Subscriber {
     }
 
     async fn tell_executed(&mut self, executed: Arc<ExecutedBlock>) -> Result<(), SubscriptionError> {
-        if !matches!(self.wanted, Wanted::Heads | Wanted::Logs(_)) || executed.block.header.number != self.next {
-            return if executed.block.header.number > self.next { self.catch_up().await } else { Ok(()) };
+        let header = &executed.block.header;
+        if header.number > self.next {
+            return self.catch_up().await;
         }
-        let block = StoredBlock {
-            hash: executed.block.header.hash_slow(),
-            block: executed.block.clone(),
-            senders: executed.senders.clone(),
+        let is_wanted = match &self.wanted {
+            Wanted::Heads => true,
+            Wanted::Logs(filter) => filter.matches_bloom(header.logs_bloom),
+            Wanted::Pending { .. } | Wanted::Syncing => false,
         };
+        if header.number < self.next || !is_wanted {
+            self.next = self.next.max(header.number + 1);
+            return Ok(());
+        }
+        let block =
+            StoredBlock { hash: header.hash_slow(), block: executed.block.clone(), senders: executed.senders.clone() };
         self.tell_block(&block, &executed.receipts).await
     }
 

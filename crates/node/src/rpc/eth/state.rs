@@ -75,7 +75,7 @@ impl EthStateServer for Rpc {
             let given = slots.len();
             return Err(RpcError::invalid(format!("too many keys: {given} given, at most {PROOF_SLOTS_MAX}")));
         }
-        self.heavy(move |rpc| rpc.prove(address, &slots, block)).await
+        self.search(move |rpc| rpc.prove(address, &slots, block)).await
     }
 }
 

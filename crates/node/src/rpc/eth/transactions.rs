@@ -114,7 +114,7 @@ impl EthTransactionsServer for Rpc {
         if let Some(entry) = waiting(&content.pending).or_else(|| waiting(&content.queued)) {
             return Ok(Some(convert::pending(entry.transaction().clone())));
         }
-        self.heavy(move |rpc| rpc.transaction_with_nonce(sender, nonce)).await
+        self.search(move |rpc| rpc.transaction_with_nonce(sender, nonce)).await
     }
 
     fn raw_transaction_by_hash(&self, hash: B256) -> Result<Option<Bytes>, RpcError> {

@@ -6,8 +6,8 @@ use super::{
     schema::Table,
 };
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
-    IteratorMode, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Direction, IteratorMode, LruCacheOptions, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
 };
 use self_cell::self_cell;
 use std::{path::Path, sync::Arc};
@@ -65,7 +65,7 @@ impl RocksKeyValue {
                 return Err(not_ours(format!("it has a table `{stranger}`")));
             }
         }
-        let cache = Cache::new_lru_cache(options.block_cache_bytes);
+        let cache = block_cache(options);
         let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
         let database = DB::open_cf_descriptors(&database_options(options), path, families).map_err(|error| {
             let text = error.to_string();
@@ -172,12 +172,23 @@ fn database_options(options: &StoreOptions) -> Options {
     database
 }
 
+/// One cache for all tables, in few shards: a shard must have room for more than a few blocks.
+fn block_cache(options: &StoreOptions) -> Cache {
+    let mut cache = LruCacheOptions::default();
+    cache.set_capacity(options.block_cache_bytes);
+    cache.set_num_shard_bits(3);
+    Cache::new_lru_cache_opts(&cache)
+}
+
 fn table_options(table: Table, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    blocks.set_format_version(5);
+    // Indices and filters in pieces: whole ones of a large file are megabytes, and would push everything else out.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_pin_top_level_index_and_filter(true);
     if has_point_reads(table) {
         blocks.set_bloom_filter(10.0, false);
     }

@@ -11,6 +11,7 @@ use revm::{bytecode::Bytecode, context::TxEnv, primitives::TxKind, primitives::h
 use std::{error::Error, sync::Arc};
 
 #[rustfmt::skip]
+#[allow(clippy::print_stdout)]
 fn main() -> Result<(), Box<dyn Error>> {
     // The chain: the delegate's account, a cryptlet with one instance in the registry, and a policy that accepts it.
     let key = SigningKey::from_slice(&[7; 32])?;

@@ -8,6 +8,7 @@ use crate::{
         Abort, Anchor, Answers, BlockSpending, DelegateContext, DelegateScope, DelegateSlot, Run, SimulationGas,
     },
     error::DelegateError,
+    price::Price,
     registry_layout::RegistryCache,
     reply::Reply,
     run::Suspension,
@@ -15,18 +16,15 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
 use alloy_rlp::Encodable;
-use alloy_sol_types::{SolCall, SolEvent, SolValue};
+use alloy_sol_types::{SolEvent, SolValue};
 use cryptlet_attestation::{
     BlockFacts, CryptletEntry, CryptletStatus, RecordFault, RecoveredRecord,
     record::{ANCHOR_DEPTH_MAX, unavailable_reason},
     verify_record,
 };
 use cryptlet_primitives::{
-    CryptletId, CryptletRequest, FabricLimits, Invocation, InvocationMode, RefusalCode, RegistrationId, ResultStatus,
-    UnavailableReason,
-    abi::ICryptoDelegate::{self, CryptletInvoked},
-    invocation::CallKey,
-    system::CRYPTO_DELEGATE,
+    CryptletId, CryptletRequest, Invocation, InvocationMode, RefusalCode, RegistrationId, ResultStatus,
+    UnavailableReason, abi::ICryptoDelegate::CryptletInvoked, invocation::CallKey, system::CRYPTO_DELEGATE,
 };
 use revm::context_interface::{ContextTr, JournalTr};
 
@@ -35,37 +33,6 @@ const RECORD_OVERHEAD_BYTES: u64 = 640;
 
 /// Bytes that a record may add to the block's list around itself: list headers and the transaction's index.
 const RECORD_FRAMING_BYTES: u64 = 32;
-
-/// The functions of `ICryptoDelegate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Function {
-    Invoke,
-    Create,
-    Verify,
-    Appraise,
-    Unknown,
-}
-
-impl Function {
-    pub(crate) fn of(selector: Option<[u8; 4]>) -> Self {
-        match selector {
-            Some(ICryptoDelegate::invokeCall::SELECTOR) => Self::Invoke,
-            Some(ICryptoDelegate::createCall::SELECTOR) => Self::Create,
-            Some(ICryptoDelegate::verifyCall::SELECTOR) => Self::Verify,
-            Some(ICryptoDelegate::appraiseCall::SELECTOR) => Self::Appraise,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// Charged before anything is looked at. A refused call costs no more.
-    pub(crate) const fn entry_gas(self, limits: &FabricLimits, call_data_bytes: usize) -> u64 {
-        let fixed = match self {
-            Self::Verify | Self::Appraise => limits.gas_verify,
-            Self::Invoke | Self::Create | Self::Unknown => limits.gas_base,
-        };
-        fixed.saturating_add(limits.gas_per_input_byte.saturating_mul(call_data_bytes as u64))
-    }
-}
 
 /// A decoded call.
 #[derive(Debug)]
@@ -151,40 +118,6 @@ fn admit(
         return Ok(Err(Reply::refuse(RefusalCode::NoAcceptedInstance, &id, gas)));
     }
     Ok(Ok(entry))
-}
-
-/// What a call may use, and what that costs.
-#[derive(Clone, Copy, Debug)]
-struct Price {
-    entry_gas: u64,
-    gas_per_unit: u64,
-    gas_per_output_byte: u64,
-    units_max: u64,
-    output_bytes_max: u32,
-}
-
-impl Price {
-    fn of(call: &Call, entry: &CryptletEntry, limits: &FabricLimits) -> Self {
-        Self {
-            entry_gas: call.entry_gas,
-            gas_per_unit: limits.gas_per_unit,
-            gas_per_output_byte: limits.gas_per_output_byte,
-            units_max: entry.units_max.min(limits.units_per_call_max),
-            output_bytes_max: entry.output_bytes_max.min(limits.output_bytes_max),
-        }
-    }
-
-    /// Charged before dispatch.
-    const fn maximum(&self) -> u64 {
-        self.settled(self.units_max, self.output_bytes_max as usize)
-    }
-
-    /// Charged in the end.
-    const fn settled(&self, units: u64, output_bytes: usize) -> u64 {
-        self.entry_gas
-            .saturating_add(self.gas_per_unit.saturating_mul(units))
-            .saturating_add(self.gas_per_output_byte.saturating_mul(output_bytes as u64))
-    }
 }
 
 /// Has the block room for the largest answer? What a builder may do instead of taking the refusal is to leave the

@@ -6,6 +6,7 @@ pub mod error;
 mod invoke;
 pub mod parent;
 pub mod precompile;
+mod price;
 pub mod registry_layout;
 mod reply;
 pub mod run;

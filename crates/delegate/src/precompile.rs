@@ -6,7 +6,8 @@
 
 use crate::{
     context::{Abort, DelegateSlot},
-    invoke::{Call, Function, create, invoke},
+    invoke::{Call, create, invoke},
+    price::Function,
     reply::Reply,
 };
 use alloy_primitives::{Address, Bytes, U256};

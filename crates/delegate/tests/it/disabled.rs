@@ -20,7 +20,7 @@ fn plain(world: &World, transaction: TxEnv) -> Run {
 #[test]
 fn a_chain_without_a_delegate_is_plain_ethereum() {
     let world = World::new();
-    let precompiles = (1..=0x11u8).map(|last| Address::with_last_byte(last));
+    let precompiles = (1..=0x11u8).map(Address::with_last_byte);
     let targets = precompiles.chain([CRYPTO_DELEGATE, USER, Address::repeat_byte(9)]);
     for target in targets {
         for kind in Kind::ALL {

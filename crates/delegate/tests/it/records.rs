@@ -238,7 +238,8 @@ fn a_stranger_cannot_sign() {
 fn the_registry_decides_who_may_answer() {
     use slots::{instance as at, rules};
     type Change = fn(&mut World);
-    let cases: [(Change, fn(&RecordFault) -> bool); 8] = [
+    type Expected = fn(&RecordFault) -> bool;
+    let cases: [(Change, Expected); 8] = [
         (|w| w.set_instance_field(w.instance, at::STATUS, 2), |f| matches!(f, RecordFault::InstanceInactive { .. })),
         (|w| w.set_instance_field(w.instance, at::STATUS, 0), |f| matches!(f, RecordFault::UnknownInstance(_))),
         (

@@ -152,7 +152,8 @@ fn depth_has_a_bound() {
 
 #[test]
 fn a_block_has_budgets() {
-    let cases: [(fn(&mut FabricLimits), u64); 2] = [
+    type Narrow = fn(&mut FabricLimits);
+    let cases: [(Narrow, u64); 2] = [
         (|limits| limits.units_per_block_max = 2_050, 2_050),
         (|limits| limits.record_bytes_per_block_max = 1_200, 1_200),
     ];

@@ -1,0 +1,10 @@
+//! The node from the outside: a chain with a fabric that really signs, built, exported, replayed and tampered with.
+
+mod support;
+
+mod gas;
+mod hosts;
+mod mining;
+mod replay;
+mod simulate;
+mod tamper;

@@ -56,12 +56,7 @@ impl StateChanges {
             changes.code.extend(bytecode_hash.zip(code));
             let slots = account.storage.iter().flatten();
             let storage = slots.map(|(slot, value)| ((*slot).into(), (*value).into())).collect();
-            let account = Account {
-                nonce: account.nonce.unwrap_or_default(),
-                balance: account.balance,
-                bytecode_hash,
-                ..Account::default()
-            };
+            let account = Account { nonce: account.nonce.unwrap_or_default(), balance: account.balance, bytecode_hash };
             let change = AccountChange { account: Some(account), is_storage_wiped: false, storage };
             changes.accounts.insert(*address, change);
         }

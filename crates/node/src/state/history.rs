@@ -75,7 +75,6 @@ pub(crate) fn changes_back_to(
                 nonce: account.nonce,
                 balance: account.balance,
                 bytecode_hash: (account.code_hash != KECCAK_EMPTY).then_some(account.code_hash),
-                ..Account::default()
             });
             for slot in slots {
                 change.storage.insert(slot, slot_before(tables, address, slot, block)?);

@@ -47,7 +47,7 @@ pub fn decode_account(bytes: &[u8]) -> Option<TrieAccount> {
     let balance = U256::try_from_be_slice(take(usize::from(balance_length))?)?;
     let code_hash = if head & HAS_CODE != 0 { B256::from_slice(take(32)?) } else { KECCAK_EMPTY };
     let storage_root = if head & HAS_STORAGE != 0 { B256::from_slice(take(32)?) } else { EMPTY_ROOT_HASH };
-    rest.is_empty().then(|| TrieAccount { nonce, balance, code_hash, storage_root })
+    rest.is_empty().then_some(TrieAccount { nonce, balance, code_hash, storage_root })
 }
 
 /// Writes a row of an account's history: the account before, or nothing.

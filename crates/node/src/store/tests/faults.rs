@@ -1,6 +1,6 @@
 //! Folders that are not what they should be.
 
-use super::model::{Model, Step, Touch, dump};
+use super::model::{Dump, Model, Step, Touch, dump};
 use crate::store::{
     Batch, ChainStore, KeyValue, RocksKeyValue, StoreError, StoreOptions,
     schema::{FORMAT_VERSION, Table, meta},
@@ -137,7 +137,7 @@ fn a_flipped_bit_on_disk_is_never_served() {
     assert_eq!(dump(&open(folder.path()).unwrap()), rows);
 }
 
-fn read_all(store: &ChainStore) -> Result<Vec<(Table, Vec<u8>, Vec<u8>)>, StoreError> {
+fn read_all(store: &ChainStore) -> Result<Dump, StoreError> {
     let mut rows = Vec::new();
     for table in Table::ALL {
         for row in store.tables().range(table, &[], None) {

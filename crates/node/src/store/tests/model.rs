@@ -241,7 +241,6 @@ fn apply(state: &mut ModelState, touches: &BTreeMap<u8, Touch>) -> StateChanges 
             nonce: account.nonce,
             balance: account.balance,
             bytecode_hash: (!account.code.is_empty()).then(|| account.code_hash()),
-            ..Account::default()
         };
         changes.accounts.insert(address, AccountChange { account: Some(fields), is_storage_wiped, storage });
         state.insert(address, account);
@@ -280,8 +279,11 @@ pub(super) fn receipt(index: u64) -> Receipt {
     Receipt::from_typed(TxType::try_from(index as u8 % 5).unwrap(), fields.with_bloom())
 }
 
+/// Rows: table, key, value.
+pub(super) type Dump = Vec<(Table, Vec<u8>, Vec<u8>)>;
+
 /// All rows of all tables.
-pub(super) fn dump(store: &ChainStore) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+pub(super) fn dump(store: &ChainStore) -> Dump {
     let mut rows = Vec::new();
     for table in Table::ALL {
         for row in store.tables().range(table, &[], None) {

@@ -1,6 +1,6 @@
 //! Memory and RocksDB are the same store, and both are the model.
 
-use super::model::{Model, Step, Touch, address, commit, dump, receipt, requests, steps, transaction};
+use super::model::{Dump, Model, Step, Touch, address, commit, dump, receipt, requests, steps, transaction};
 use crate::{
     state::{AccountChange, StateChanges},
     store::{
@@ -72,7 +72,7 @@ proptest! {
         blocks(after).for_each(|step| model.step(&step, &[&store]));
         store.rewind_to(number).unwrap();
         // Codes stay: they are found by hash, and another block may bring them back.
-        let without_code = |rows: Vec<(Table, Vec<u8>, Vec<u8>)>| rows.into_iter().filter(|row| row.0 != Table::Code);
+        let without_code = |rows: Dump| rows.into_iter().filter(|row| row.0 != Table::Code);
         prop_assert!(without_code(dump(&store)).eq(without_code(kept)));
     }
 

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Compiled code one worker keeps, in bytes; the one used longest ago goes first.
 const LOADED_BYTES_MAX: usize = 512 << 20;
+/// Components one worker keeps.
+const LOADED_MAX: usize = 1024;
 /// Time to load code, in milliseconds.
 const LOAD_MS_MAX: u64 = 10_000;
 /// Room for everything in an answer but its output, in bytes.
@@ -145,7 +147,7 @@ impl Worker {
 
     fn make_room(&mut self, bytes: usize) -> Result<(), ContainerFault> {
         let mut held: usize = self.loaded.iter().map(|(_, bytes)| bytes).sum();
-        while held + bytes > LOADED_BYTES_MAX && !self.loaded.is_empty() {
+        while !self.loaded.is_empty() && (held + bytes > LOADED_BYTES_MAX || self.loaded.len() >= LOADED_MAX) {
             let (oldest, freed) = self.loaded.remove(0);
             held -= freed;
             self.send(&ToWorker::Unload { artefact: oldest })?;

@@ -19,7 +19,7 @@ use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Measurem
 use std::{
     fs,
     num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// How to run isolated processes.
@@ -56,6 +56,8 @@ pub struct ProcessProvider {
     policy: SandboxPolicy,
     compile: CompileBounds,
     cache: Option<ArtefactCache>,
+    /// Held while compiling: one component at a time, so that many do not take the machine's memory together.
+    compiling: Mutex<()>,
     /// Only asked for its compatibility; it runs nothing.
     engine: wasmtime::Engine,
 }
@@ -84,7 +86,7 @@ impl ProcessProvider {
         let measurement = stack.measurement();
         let engine = engine::engine(NonZeroU32::MIN)?;
         let shared = Arc::new(Shared { pool, signers, stack, measurement });
-        Ok(Self { shared, command, policy, compile, cache, engine })
+        Ok(Self { shared, command, policy, compile, cache, compiling: Mutex::new(()), engine })
     }
 
     /// Process ids of the workers there are.
@@ -105,6 +107,7 @@ impl IsolationProvider for ProcessProvider {
         {
             return Ok(artefact);
         }
+        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = compile::in_jail(&self.command, &self.policy, &self.compile, component)?;
         let artefact = Artefact { name, bytes: bytes.into() };
         if let Some(cache) = &self.cache {

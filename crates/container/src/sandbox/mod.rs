@@ -116,8 +116,10 @@ impl SandboxPolicy {
 
     /// What the report lacks that this policy demands.
     pub fn objections(&self, report: &SandboxReport) -> Vec<(Protection, String)> {
-        let is_wanted =
-            |protection: &&Protection| !report.in_force.contains(protection) && !self.tolerated.contains(protection);
+        let is_waived = |protection: &Protection| {
+            self.tolerated.contains(protection) && !Protection::INDISPENSABLE.contains(protection)
+        };
+        let is_wanted = |protection: &&Protection| !report.in_force.contains(*protection) && !is_waived(protection);
         let why =
             |protection: &Protection| report.missing.get(protection).cloned().unwrap_or_else(|| "not reported".into());
         Protection::ALL.iter().filter(is_wanted).map(|protection| (*protection, why(protection))).collect()
@@ -177,4 +179,39 @@ pub(crate) fn enter(profile: Profile, bounds: &ResourceBounds) -> SandboxReport 
     report.note(Protection::Seccomp, seccomp::restrict(profile));
     self_check::run(&mut report);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strict_policy_objects_to_whatever_is_missing() {
+        let mut report = SandboxReport::default();
+        assert_eq!(SandboxPolicy::strict().objections(&report).len(), Protection::ALL.len());
+        report.in_force.extend(Protection::ALL);
+        assert!(SandboxPolicy::strict().objections(&report).is_empty());
+    }
+
+    #[test]
+    fn no_policy_waives_what_is_indispensable() {
+        let nothing = SandboxReport::default();
+        let objections = SandboxPolicy::dangerous_best_effort().objections(&nothing);
+        let objected: Vec<Protection> = objections.into_iter().map(|(protection, _)| protection).collect();
+        assert!(Protection::INDISPENSABLE.iter().all(|protection| objected.contains(protection)));
+        assert_eq!(objected.len(), Protection::INDISPENSABLE.len());
+        let smuggled = SandboxPolicy { tolerated: Protection::ALL.into() };
+        assert_eq!(smuggled.objections(&nothing).len(), Protection::INDISPENSABLE.len());
+    }
+
+    #[test]
+    fn what_was_in_force_shows_in_the_digest_and_why_the_rest_was_not_does_not() {
+        let mut one = SandboxReport::default();
+        one.note(Protection::Seccomp, Ok::<(), String>(()));
+        let mut other = one.clone();
+        other.note(Protection::Landlock, Err("old kernel"));
+        assert_eq!(one.digest(), other.digest());
+        other.note(Protection::UtsNamespace, Ok::<(), String>(()));
+        assert_ne!(one.digest(), other.digest());
+    }
 }

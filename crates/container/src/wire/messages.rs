@@ -97,7 +97,8 @@ pub(crate) enum ToSigner {
     Forget(KeyHandle),
 }
 
-/// From a signer.
+/// From a signer. One of each is alive at a time, so the size of the largest does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromSigner {
     Created { key: KeyHandle, keys: InstanceKeys, signature: Signature65 },

@@ -3,6 +3,7 @@
 
 use crate::{
     error::DelegateError,
+    memo::CheckedCalls,
     parent::ParentState,
     registry_layout::RegistryCache,
     run::Suspension,
@@ -76,6 +77,7 @@ pub struct DelegateContext {
     pub(crate) scope: Option<DelegateScope>,
     pub(crate) registry: RegistryCache,
     pub(crate) spent: BlockSpending,
+    pub(crate) checked: CheckedCalls,
     pub(crate) run: Option<Run>,
 }
 

@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alloy;
+mod answered;
+mod answers;
 pub mod context;
 pub mod error;
 mod invoke;
+mod memo;
 pub mod parent;
 pub mod precompile;
 mod price;

@@ -11,7 +11,7 @@ use crate::{
     context::DelegateScope,
     parent::{ParentState, ParentStateError},
 };
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
 use cryptlet_attestation::{
     CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, SimulationPolicy,
 };
@@ -19,7 +19,6 @@ use cryptlet_primitives::{
     CodeDigest, CryptletId, RegistrationId,
     system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY},
 };
-use std::collections::HashMap;
 
 /// Entries remembered at most; beyond that all are forgotten. A block's gas does not reach so far by default.
 const ENTRIES_MAX: usize = 16_384;

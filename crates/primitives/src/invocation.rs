@@ -7,6 +7,7 @@ use crate::{
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::{SolStruct, SolValue};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
 
 /// Whether an answer may enter a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct Invocation {
     pub mode: InvocationMode,
 }
 
+static LIVE_TAG: LazyLock<B256> = LazyLock::new(|| keccak256("cryptlet/call-key/v1"));
+static DRY_RUN_TAG: LazyLock<B256> = LazyLock::new(|| keccak256("cryptlet/call-key/dry-run/v1"));
+
 /// What a call key is made of. Remaining gas, block number and time are not in it: they move between speculation and
 /// sealing, and the key must not.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +68,8 @@ impl CallKey {
     /// The idempotency key of the call.
     pub fn hash(&self, mode: InvocationMode) -> InvocationKey {
         let tag = match mode {
-            InvocationMode::Live => keccak256("cryptlet/call-key/v1"),
-            InvocationMode::DryRun => keccak256("cryptlet/call-key/dry-run/v1"),
+            InvocationMode::Live => *LIVE_TAG,
+            InvocationMode::DryRun => *DRY_RUN_TAG,
         };
         let words = (
             (tag, self.domain.chain_id, self.domain.genesis_hash, self.transaction_hash, self.sequence),

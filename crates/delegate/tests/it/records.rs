@@ -415,6 +415,36 @@ fn a_builder_forgets_answers_that_nobody_asked_for() {
 }
 
 #[test]
+fn having_checked_a_record_vouches_for_no_other() {
+    // In one executor, so that what was checked is remembered.
+    let (world, transaction, records) = two_calls();
+    let mut evm = world.evm();
+    let mut build = |records: Vec<RecoveredRecord>, hash: B256| {
+        let mut transcript = Transcript::from_answers(records);
+        build_transaction(&mut evm, hash, &mut transcript, |evm| alloy_evm::Evm::transact_raw(evm, transaction.clone()))
+    };
+    for _ in 0..2 {
+        assert!(matches!(build(records.clone(), TX_HASH), BuildOutcome::Finished(_)));
+    }
+    let alterations: [fn(&mut Record); 4] = [
+        |record| record.output = Bytes::from_static(b"other"),
+        |record| record.result.units += 1,
+        |record| record.signature.0[40] ^= 1,
+        |record| record.request.anchorHash = B256::ZERO,
+    ];
+    for alter in alterations {
+        let mut record = records[1].record().clone();
+        alter(&mut record);
+        let outcome = build(vec![records[0].clone(), world.recover(record)], TX_HASH);
+        let BuildOutcome::Suspended(suspension) = outcome else { panic!("{outcome:?}") };
+        assert!(matches!(suspension.stale, Some(DelegateError::InvalidRecord { sequence: 1, .. })));
+    }
+    let outcome = build(records, B256::repeat_byte(0x78));
+    let BuildOutcome::Suspended(suspension) = outcome else { panic!("{outcome:?}") };
+    assert!(matches!(suspension.stale, Some(DelegateError::RecordMismatch { sequence: 0, field: "key", .. })));
+}
+
+#[test]
 fn statuses_and_ids_print_for_people() {
     let fault = RecordFault::CryptletInactive { cryptlet: CryptletId(B256::ZERO), status: CryptletStatus::Revoked };
     assert!(fault.to_string().ends_with("is Revoked"));

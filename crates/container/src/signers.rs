@@ -65,6 +65,12 @@ impl SignerPool {
         &self.report
     }
 
+    /// Ids of the signer processes there are.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        let lock = |slot: &Mutex<Option<Arc<Signer>>>| slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.signers.iter().filter_map(lock).filter_map(|signer| signer.id()).collect()
+    }
+
     /// Makes an instance's keys in the signer whose turn it is; in a new one if that one is not there or has died.
     pub(crate) fn create(&self, terms: &InstanceTerms) -> Result<NewKeys, ContainerFault> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.signers.len();
@@ -105,6 +111,10 @@ impl Signer {
         let process = Process::start(command, Role::Sign, bounds, policy)?;
         let report = process.report.clone();
         Ok(Self { process: Mutex::new(Some(process)), report })
+    }
+
+    fn id(&self) -> Option<u32> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Process::id)
     }
 
     fn is_alive(&self) -> bool {

@@ -59,6 +59,25 @@ fn a_worker_that_died_at_rest_is_noticed_before_it_is_used() {
 }
 
 #[test]
+fn keys_die_with_their_signer_and_a_new_instance_gets_new_ones() {
+    let provider = provider(1);
+    let old = start(&provider, echo());
+    call(&old, b"hello");
+    for process in provider.signer_ids() {
+        let inner = first_child_of(process);
+        kill(process);
+        assert!((0..100).any(|_| !is_running_after_10_ms(inner)));
+    }
+    for _ in 0..2 {
+        let fault = old.call(&invocation(&old, b"hello"), &TERMS).unwrap_err();
+        assert!(matches!(fault, ContainerFault::ProcessLost { role: "signer", .. }), "{fault}");
+    }
+    let new = start(&provider, echo());
+    assert_ne!(new.keys().signer, old.keys().signer);
+    assert_eq!(&call(&new, b"hello").output[..], b"hello");
+}
+
+#[test]
 fn a_call_over_its_time_is_a_fault_and_the_others_do_not_wait_for_it() {
     let mut config = config(2);
     config.pool.call_ms_max = 3_000;

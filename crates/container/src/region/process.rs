@@ -93,6 +93,11 @@ impl ProcessProvider {
     pub fn worker_ids(&self) -> Vec<u32> {
         self.shared.pool.worker_ids()
     }
+
+    /// Process ids of the signers there are.
+    pub fn signer_ids(&self) -> Vec<u32> {
+        self.shared.signers.ids()
+    }
 }
 
 impl IsolationProvider for ProcessProvider {

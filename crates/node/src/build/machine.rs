@@ -16,6 +16,8 @@ pub struct MachineConfig {
     pub domain: FabricDomain,
     /// Blocks a call may wait, from the chain's limits.
     pub unavailable_after_blocks: u32,
+    /// Milliseconds a call may wait at least, however fast blocks follow each other.
+    pub patience_ms: u64,
     /// Waits between attempts.
     pub backoff: Backoff,
     /// Calls that may be in flight at once; more wait their turn.
@@ -99,6 +101,7 @@ impl Machine {
         let parking = ParkingConfig {
             domain: config.domain,
             unavailable_after_blocks: config.unavailable_after_blocks,
+            patience_ms: config.patience_ms,
             backoff: config.backoff,
             in_flight_max: config.in_flight_max.max(1),
         };
@@ -116,7 +119,7 @@ impl Machine {
                 self.sealing = false;
                 self.pacemaker.sealed(at.now_ms);
                 included.iter().for_each(|transaction| self.lot.forget(*transaction, &mut orders));
-                self.lot.next_block_is(number + 1, &mut orders);
+                self.lot.next_block_is(number + 1, at.now_ms, &mut orders);
                 // One block took one transaction: whether there are more shows when the next is tried.
                 self.runnable = true;
             }
@@ -139,9 +142,15 @@ impl Machine {
 
     /// A run of a transaction met a call that its transcript does not answer. Comes while a block is being made, between
     /// [`Effect::Seal`] and its report. Returns `true` if the call's time is over: then the transaction runs again at once.
-    pub fn suspend(&mut self, transaction: B256, invocation: Invocation, parent: Anchor) -> (bool, Vec<Effect>) {
+    pub fn suspend(
+        &mut self,
+        transaction: B256,
+        invocation: Invocation,
+        parent: Anchor,
+        now_ms: u64,
+    ) -> (bool, Vec<Effect>) {
         let mut orders = Vec::new();
-        let again = self.lot.suspend(transaction, invocation, parent, &mut orders);
+        let again = self.lot.suspend(transaction, invocation, parent, now_ms, &mut orders);
         (again, orders.into_iter().map(Effect::from).collect())
     }
 

@@ -4,8 +4,9 @@
 //! * a parked transaction waits for at most one call: the first that its transcript does not answer;
 //! * the anchor of a call is fixed when the call is first met at its position, so a transaction whose call changes while
 //!   it waits (because the state did) does not wait longer for it;
-//! * a call that has waited [`ParkingConfig::unavailable_after_blocks`] is answered `Unavailable`, by us. So every parked
-//!   transaction becomes runnable after finitely many blocks.
+//! * a call that has waited [`ParkingConfig::unavailable_after_blocks`] blocks and [`ParkingConfig::patience_ms`] is answered
+//!   `Unavailable`, by us; and after [`ANCHOR_AGE_MAX`] blocks in any case. So every parked transaction becomes runnable
+//!   after finitely many blocks.
 
 use super::backoff::{Backoff, Moment};
 use alloy_primitives::{B256, Bytes, keccak256, map::HashMap};
@@ -25,10 +26,15 @@ pub struct Anchor {
     pub hash: B256,
 }
 
+/// Age of an anchor at which nobody waits any longer, however patient: a few blocks later no record with it would hold.
+const ANCHOR_AGE_MAX: u64 = ANCHOR_DEPTH_MAX - 16;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ParkingConfig {
     pub(super) domain: FabricDomain,
     pub(super) unavailable_after_blocks: u32,
+    /// Blocks may follow each other fast; a host gets at least this long.
+    pub(super) patience_ms: u64,
     pub(super) backoff: Backoff,
     pub(super) in_flight_max: usize,
 }
@@ -68,13 +74,21 @@ pub(super) struct ParkingLot {
 struct Parked {
     transcript: Vec<RecoveredRecord>,
     /// By position of the call.
-    anchors: Vec<Anchor>,
+    met: Vec<Met>,
     wait: Option<Wait>,
+}
+
+/// When a call was first met at a position.
+#[derive(Clone, Copy, Debug)]
+struct Met {
+    anchor: Anchor,
+    at_ms: u64,
 }
 
 #[derive(Debug)]
 struct Wait {
     invocation: Invocation,
+    met: Met,
     failed_attempts: u32,
     last_fault: Option<FabricFault>,
     phase: Phase,
@@ -121,6 +135,7 @@ impl ParkingLot {
         transaction: B256,
         mut invocation: Invocation,
         parent: Anchor,
+        now_ms: u64,
         orders: &mut Vec<Order>,
     ) -> bool {
         self.stop_waiting(transaction, orders);
@@ -128,21 +143,22 @@ impl ParkingLot {
         let parked = self.parked.entry(transaction).or_default();
         parked.transcript.truncate(position);
         // Positions before this one that the transcript does not hold cannot be: a run meets its calls in order.
-        parked.anchors.resize(parked.anchors.len().max(position + 1), parent);
-        if parent.number + 1 - parked.anchors[position].number > ANCHOR_DEPTH_MAX {
+        let now = Met { anchor: parent, at_ms: now_ms };
+        parked.met.resize(parked.met.len().max(position + 1), now);
+        if parent.number + 1 - parked.met[position].anchor.number > ANCHOR_DEPTH_MAX {
             // It could not run for so long that no record with this anchor holds any more.
-            parked.anchors[position] = parent;
+            parked.met[position] = now;
         }
-        let anchor = parked.anchors[position];
-        invocation.request.anchorBlock = anchor.number;
-        invocation.request.anchorHash = anchor.hash;
-        if self.is_over(anchor, parent.number + 1) {
+        let met = parked.met[position];
+        invocation.request.anchorBlock = met.anchor.number;
+        invocation.request.anchorHash = met.anchor.hash;
+        if self.is_over(met, parent.number + 1, now_ms) {
             // Only a call that replaced another at its position comes here: the position has waited long enough.
             self.answer_unavailable(transaction, invocation, UnavailableReason::DeadlineExceeded);
             return true;
         }
         let key = invocation.key();
-        let wait = Wait { invocation, failed_attempts: 0, last_fault: None, phase: Phase::Backlog };
+        let wait = Wait { invocation, met, failed_attempts: 0, last_fault: None, phase: Phase::Backlog };
         self.parked.entry(transaction).or_default().wait = Some(wait);
         self.by_key.insert(key, transaction);
         self.backlog.push_back(key);
@@ -193,13 +209,13 @@ impl ParkingLot {
     }
 
     /// The next block is this one: calls that have waited long enough are answered `Unavailable`.
-    pub(super) fn next_block_is(&mut self, number: u64, orders: &mut Vec<Order>) {
+    pub(super) fn next_block_is(&mut self, number: u64, now_ms: u64, orders: &mut Vec<Order>) {
         let over: Vec<B256> = self
             .by_key
             .values()
             .filter(|transaction| {
                 let wait = self.parked.get(*transaction).and_then(|parked| parked.wait.as_ref());
-                wait.is_some_and(|wait| self.is_over(anchor_of(&wait.invocation), number))
+                wait.is_some_and(|wait| self.is_over(wait.met, number, now_ms))
             })
             .copied()
             .collect();
@@ -237,8 +253,10 @@ impl ParkingLot {
         ends.min()
     }
 
-    fn is_over(&self, anchor: Anchor, block: u64) -> bool {
-        block.saturating_sub(anchor.number) >= u64::from(self.config.unavailable_after_blocks)
+    fn is_over(&self, met: Met, block: u64, now_ms: u64) -> bool {
+        let age = block.saturating_sub(met.anchor.number);
+        let is_patient = now_ms < met.at_ms.saturating_add(self.config.patience_ms) && age < ANCHOR_AGE_MAX;
+        age >= u64::from(self.config.unavailable_after_blocks) && !is_patient
     }
 
     fn stop_waiting(&mut self, transaction: B256, orders: &mut Vec<Order>) -> Option<Wait> {
@@ -269,10 +287,6 @@ impl ParkingLot {
             orders.push(Order::Dispatch { transaction, invocation, attempt });
         }
     }
-}
-
-fn anchor_of(invocation: &Invocation) -> Anchor {
-    Anchor { number: invocation.request.anchorBlock, hash: invocation.request.anchorHash }
 }
 
 /// The record that says that nobody answered. Nobody signs it: that it may stand is decided by the age of its anchor.

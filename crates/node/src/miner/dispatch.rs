@@ -8,10 +8,15 @@ use cryptlet_primitives::{
     CryptletId, FabricAnswer, FabricFault, Invocation, Record, RegistrationId, ResultStatus, UnavailableReason,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::task::AbortHandle;
+use tokio::{runtime::Handle, task::AbortHandle};
 
 /// Asks the fabric once, in a task of its own. Its verdict comes back as a command.
-pub(super) fn dispatch(shared: Arc<Shared>, invocation: Invocation, timeout_ms: u64) -> AbortHandle {
+pub(super) fn dispatch(
+    runtime: &Handle,
+    shared: Arc<Shared>,
+    invocation: Invocation,
+    timeout_ms: u64,
+) -> AbortHandle {
     let ask = async move {
         let key = invocation.key();
         let outcome = ask(&*shared.fabric, &invocation, timeout_ms).await;
@@ -25,7 +30,7 @@ pub(super) fn dispatch(shared: Arc<Shared>, invocation: Invocation, timeout_ms: 
         // If the miner is gone, nobody waits.
         let _ = shared.miner.send(MinerCommand::Answered { key, outcome: outcome.map(Box::new) }).await;
     };
-    tokio::spawn(ask).abort_handle()
+    runtime.spawn(ask).abort_handle()
 }
 
 /// One attempt, with its deadline.

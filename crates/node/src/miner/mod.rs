@@ -34,6 +34,8 @@ pub struct MinerConfig {
     pub backoff: crate::build::Backoff,
     /// Longest wait for one attempt.
     pub attempt_timeout_ms: u64,
+    /// A call waits at least this long, however fast blocks follow each other; then `unavailableAfterBlocks` decides.
+    pub patience_ms: u64,
     /// Calls that may be in flight at once.
     pub in_flight_max: usize,
     /// Transactions of one block, if blocks take more than one.
@@ -48,6 +50,7 @@ impl Default for MinerConfig {
             cadence: Cadence::default(),
             backoff: Default::default(),
             attempt_timeout_ms: 30_000,
+            patience_ms: 15_000,
             in_flight_max: 256,
             transactions_per_block_max: 10_000,
             transaction_bytes_per_block_max: 8 * 1024 * 1024,

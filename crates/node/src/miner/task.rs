@@ -8,13 +8,15 @@ use crate::{
 use alloy_primitives::{B256, map::HashMap};
 use cryptlet_primitives::InvocationKey;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
 
 /// The task. It owns the machine; nobody else moves the head of the chain.
 pub(crate) struct Miner {
     shared: Arc<Shared>,
     machine: Machine,
     commands: mpsc::Receiver<MinerCommand>,
+    /// Where calls to the fabric run.
+    runtime: Handle,
     in_flight: HashMap<InvocationKey, AbortHandle>,
 }
 
@@ -22,14 +24,14 @@ pub(crate) struct Miner {
 const SLEEP_MAX_MS: u64 = 60_000;
 
 impl Miner {
-    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<MinerCommand>) -> Self {
-        let MinerConfig { cadence, backoff, in_flight_max, .. } = shared.config.miner;
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<MinerCommand>, runtime: Handle) -> Self {
+        let MinerConfig { cadence, backoff, in_flight_max, patience_ms, .. } = shared.config.miner;
         // A chain without a delegate parks nothing.
         let unavailable_after_blocks = shared.spec.limits().map_or(1, |limits| limits.unavailable_after_blocks);
         let domain = shared.spec.domain();
-        let config = MachineConfig { domain, unavailable_after_blocks, backoff, in_flight_max, cadence };
+        let config = MachineConfig { domain, unavailable_after_blocks, patience_ms, backoff, in_flight_max, cadence };
         let machine = Machine::new(config, shared.clock.monotonic_ms());
-        Self { shared, machine, commands, in_flight: HashMap::default() }
+        Self { shared, machine, commands, runtime, in_flight: HashMap::default() }
     }
 
     /// Runs until it is told to stop, or everyone who could tell it anything is gone.
@@ -128,7 +130,7 @@ impl Miner {
             Effect::Dispatch { transaction, invocation, attempt } => {
                 let (key, timeout_ms) = (invocation.key(), self.shared.config.miner.attempt_timeout_ms);
                 tracing::debug!(%transaction, %key, attempt, cryptlet = %invocation.cryptlet(), "asking the fabric");
-                self.in_flight.insert(key, dispatch(self.shared.clone(), invocation, timeout_ms));
+                self.in_flight.insert(key, dispatch(&self.runtime, self.shared.clone(), invocation, timeout_ms));
             }
             Effect::Cancel { key } => {
                 if let Some(task) = self.in_flight.remove(&key) {

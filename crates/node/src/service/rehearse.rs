@@ -168,7 +168,12 @@ impl Stage {
         let SimulationRequest { call, block, state_overrides, block_overrides } = request;
         let (base, env_header) = place(shared, block)?;
         let state = shared.chain.state_at(base.number).map_err(storage)?;
-        let scope = delegate_scope(&shared.spec, &base, state.clone());
+        // A call that sees block N sees it as from within: what it may anchor to is what came before N.
+        let before = match env_header.number == base.number {
+            true => shared.chain.header(base.number.saturating_sub(1)).map_err(storage)?.unwrap_or_else(|| base.clone()),
+            false => base.clone(),
+        };
+        let scope = delegate_scope(&shared.spec, &before, state.clone());
         let mut env = evm_env(&shared.spec, &env_header);
         let is_bare = call.input.input().is_none_or(|input| input.is_empty()) && call.to.is_some_and(|to| to.is_call());
         let mut stage = Self { state, env: env.clone(), scope, overrides: state_overrides, tx: TxEnv::default(), gas_limit: 0, is_bare };

@@ -99,11 +99,11 @@ impl Node {
             arrived: AtomicU64::new(0),
             thread: Mutex::new(None),
         });
-        let task = Miner::new(shared.clone(), commands);
-        let runtime = tokio::runtime::Handle::current();
+        let task = Miner::new(shared.clone(), commands, tokio::runtime::Handle::current());
+        // Execution keeps a thread busy; the caller's runtime is for those who wait. The thread's own has only timers.
+        let timers = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(NodeError::Thread)?;
         let thread = std::thread::Builder::new().name("miner".to_owned());
-        // Execution keeps a thread busy; the runtime's threads are for those who wait.
-        let thread = thread.spawn(move || runtime.block_on(task.run())).map_err(NodeError::Thread)?;
+        let thread = thread.spawn(move || timers.block_on(task.run())).map_err(NodeError::Thread)?;
         *shared.thread.lock() = Some(thread);
         Ok(NodeHandle { shared })
     }

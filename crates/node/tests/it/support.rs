@@ -304,14 +304,15 @@ pub(crate) fn fast_config() -> NodeConfig {
     config.miner.cadence = Cadence { parked_block_interval_ms: 25, ..Cadence::default() };
     config.miner.backoff.base_ms = 10;
     config.miner.backoff.max_ms = 50;
-    config.miner.attempt_timeout_ms = 300;
+    config.miner.attempt_timeout_ms = 400;
+    config.miner.patience_ms = 600;
     config.simulation.answer_timeout_ms = 500;
     config
 }
 
 /// Limits with a short wait, so that tests of absent hosts end soon.
 pub(crate) fn fast_limits() -> FabricLimits {
-    FabricLimits { unavailable_after_blocks: 4, ..FabricLimits::default() }
+    FabricLimits { unavailable_after_blocks: 6, ..FabricLimits::default() }
 }
 
 impl Chain {

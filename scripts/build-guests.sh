@@ -32,9 +32,9 @@ esac
 
 say() { printf 'guests: %s\n' "$*" >&2; }
 
-build_rust() { (cd examples && cargo_guest "$cache/rust-target" --locked); }
+build_rust() { (cd examples && cargo_guest --locked); }
 
-component_rust() { echo "$cache/rust-target/wasm32-unknown-unknown/release/${1//-/_}.wasm"; }
+component_rust() { echo "$(guest_target)/wasm32-unknown-unknown/release/${1//-/_}.wasm"; }
 
 build_c() {
   local object objects=()

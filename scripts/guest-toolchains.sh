@@ -5,7 +5,7 @@
 missing=
 
 # Debian's rustc-web with its sources: `rustup target add wasm32-unknown-unknown` needs a network that builders do not always have, and
-# is another compiler, so other bytes. Unpacked, not installed. Sets RUSTC_WEB and RUST_WEB_ROOT.
+# is another compiler, so other bytes. Unpacked, not installed. Sets RUST_WEB_ROOT.
 rust_web_packages() {
   cat <<'END'
 729ec3e943d320515c2bbdc96acfffd7ce34861e62bd5c42726bf586d644dfe2 libllvm22 1:22.1.8-1~deb12u1
@@ -17,9 +17,8 @@ END
 }
 
 toolchain_rust() {
-  RUST_WEB_ROOT=$cache/rust-web-1.96.0
-  RUSTC_WEB=$RUST_WEB_ROOT/rustc
-  [ -x "$RUSTC_WEB" ] && return
+  export RUST_WEB_ROOT=$cache/rust-web-1.96.0
+  [ -x "$RUST_WEB_ROOT/usr/bin/rustc" ] && return
   if [ "$(uname -m)" != x86_64 ]; then missing="the pinned rustc-web is for x86_64"; return 1; fi
   if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then missing="apt-get, which fetches rustc-web"; return 1; fi
   local new=$RUST_WEB_ROOT.new digest package version
@@ -35,11 +34,6 @@ toolchain_rust() {
     dpkg-deb -x "$new/debs/$package"_*.deb "$new"
   done < <(rust_web_packages)
   rm -r "$new/debs"
-  cat >"$new/rustc" <<END
-#!/bin/sh
-LD_LIBRARY_PATH=$RUST_WEB_ROOT/usr/lib/x86_64-linux-gnu exec $RUST_WEB_ROOT/usr/bin/rustc "\$@"
-END
-  chmod +x "$new/rustc"
   rm -rf "$RUST_WEB_ROOT"
   mv "$new" "$RUST_WEB_ROOT"
 }
@@ -70,14 +64,16 @@ toolchain_c() {
   mv "$folder.new" "$folder"
 }
 
-# Compiles the crate or workspace of the current folder into components, in the target folder $1, with further arguments of cargo.
+# Cargo does not see when the wrappers around the compiler change, so each version of them has its own target folder.
+guest_target() { echo "$cache/rust-$(cat "$root"/scripts/guest-*.sh | sha256sum | cut -c1-8)"; }
+
+# Compiles the crate or workspace of the current folder into components, with further arguments of cargo.
 # A panic traps without a word: its message would be a third of a small component.
 cargo_guest() {
-  local target=$1 sysroot
-  shift
+  local sysroot
   sysroot=$(cd "$root" && rustc --print sysroot)
   env -u CARGO_ENCODED_RUSTFLAGS -u CARGO_BUILD_TARGET \
-    RUSTC="$RUSTC_WEB" RUSTC_WRAPPER= RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$target" \
+    RUSTC="$root/scripts/guest-rustc.sh" RUSTC_WRAPPER= RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$(guest_target)" \
     GUEST_LINKER_SYSROOT="$sysroot" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$root/scripts/guest-linker.sh" \
     RUSTFLAGS="-Zunstable-options -Cpanic=immediate-abort --remap-path-prefix=$root=/cryptlet \
       --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$RUST_WEB_ROOT=/rust" \

@@ -200,3 +200,6 @@ fn describe(status: &Status) -> String {
     }
     if text.is_empty() { format!("{:?}", status.code()) } else { text }
 }
+
+#[cfg(test)]
+mod tests;

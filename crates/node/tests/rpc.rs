@@ -4,6 +4,11 @@
 #[path = "rpc/support.rs"]
 mod support;
 
+/// A chain whose cryptlet is one signing key.
+#[allow(dead_code)]
+#[path = "it/support.rs"]
+mod signing;
+
 #[path = "rpc/accounts.rs"]
 mod accounts;
 #[path = "rpc/calls.rs"]
@@ -18,6 +23,8 @@ mod fees;
 mod logs;
 #[path = "rpc/pool.rs"]
 mod pool;
+#[path = "rpc/records.rs"]
+mod records;
 #[path = "rpc/subscriptions.rs"]
 mod subscriptions;
 #[path = "rpc/traces.rs"]

@@ -75,7 +75,7 @@ pub(crate) struct ParkedTransaction {
     /// Attempts that brought no usable answer.
     failed_attempts: u32,
     last_fault: Option<FabricFault>,
-    /// Blocks until it is executed without an answer.
+    /// Blocks before it may be executed without an answer.
     blocks_left: Option<U64>,
 }
 

@@ -33,6 +33,11 @@ pub(crate) async fn serve(change: impl FnOnce(&mut RpcConfig)) -> Served {
     let chain = ChainStore::in_memory();
     let spec = Arc::new(ChainSpec::dev());
     let node = Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric)).unwrap();
+    serve_node(node, change).await
+}
+
+/// Serves a node that runs already.
+pub(crate) async fn serve_node(node: NodeHandle, change: impl FnOnce(&mut RpcConfig)) -> Served {
     let mut config = RpcConfig::insecure_dev(([127, 0, 0, 1], 0).into(), dev_accounts());
     change(&mut config);
     let server = RpcServer::start(node.clone(), config).await.unwrap();

@@ -1,9 +1,10 @@
 //! The protocol: errors, batches, bounds, origins.
 
-use crate::support::{dev, serve};
+use crate::support::{account, dev, serve};
 use alloy::transports::http::reqwest;
 use cryptlet_node::rpc::{CorsOrigins, Namespace};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_node_introduces_itself() {
@@ -114,4 +115,46 @@ async fn web_pages_are_let_in_by_origin() {
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let response = upgrade.header("origin", "https://evil.example").send().await.unwrap();
     assert_eq!(response.status().as_u16(), 403);
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_ended() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let served = serve(|config| {
+        config.limits.request_time_max = Duration::from_millis(200);
+        config.limits.first_request_time_max = Duration::from_millis(200);
+    })
+    .await;
+    let begun = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let silent = "POST / HTTP/1.1\r\n";
+    for (sent, answered) in [(begun, "HTTP/1.1 408"), (silent, "")] {
+        let mut socket = tokio::net::TcpStream::connect(served.address).await.unwrap();
+        socket.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        let read = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut answer)).await.unwrap();
+        assert_eq!(&String::from_utf8_lossy(&answer[..read.unwrap_or(0)]), answered);
+    }
+    assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
+}
+
+#[tokio::test]
+async fn a_flood_of_calls_is_answered_or_told_to_wait_and_blocks_go_on() {
+    let served = serve(|config| {
+        config.limits.simulations_max = 2;
+        config.limits.waiting_max = 4;
+    })
+    .await;
+    // Code that loops until its gas is gone.
+    let looping = json!([{ "data": "0x5b600056", "gas": "0x2faf080" }]);
+    let calls = futures::future::join_all((0..40).map(|_| served.error("eth_call", looping.clone())));
+    let sends = async {
+        for _ in 0..5 {
+            served.send(json!({ "from": account(0), "to": account(1) , "gas": "0x5208" })).await;
+        }
+    };
+    let (answers, ()) = futures::join!(calls, sends);
+    assert!(answers.iter().all(|(code, _)| [-32000, -32002].contains(code)), "{answers:?}");
+    assert!(answers.iter().any(|(_, message)| message.contains("out of gas")), "{answers:?}");
+    assert!(answers.iter().any(|(_, message)| message.contains("try again")), "{answers:?}");
+    assert_eq!(served.height().await, 5);
 }

@@ -92,13 +92,8 @@ impl FabricLimits {
             self.units_per_block_max,
             self.unavailable_after_blocks,
         );
-        let prices = (
-            self.gas_base,
-            self.gas_per_input_byte,
-            self.gas_per_output_byte,
-            self.gas_per_unit,
-            self.gas_verify,
-        );
+        let prices =
+            (self.gas_base, self.gas_per_input_byte, self.gas_per_output_byte, self.gas_per_unit, self.gas_verify);
         keccak256((keccak256("cryptlet/limits/v1"), counts, prices).abi_encode())
     }
 

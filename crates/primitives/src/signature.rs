@@ -5,7 +5,9 @@ use alloy_rlp::{RlpDecodableWrapper, RlpEncodableWrapper};
 use serde::{Deserialize, Serialize};
 
 /// A secp256k1 signature in the form `ecrecover` takes. Unchecked: `attestation::signature` says what is canonical.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, RlpEncodableWrapper, RlpDecodableWrapper)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, RlpEncodableWrapper, RlpDecodableWrapper,
+)]
 #[serde(transparent)]
 pub struct Signature65(pub FixedBytes<65>);
 

@@ -4,8 +4,7 @@
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use cryptlet_primitives::{
     BlockRecords, CRYPTLET_REQUEST_TYPE, CodeDigest, CryptletId, CryptletRequest, CryptletResult, FabricDomain,
-    FabricLimits, InvocationMode, Record, RecordDecodeError, Signature65, TransactionRecords,
-    invocation::CallKey,
+    FabricLimits, InvocationMode, Record, RecordDecodeError, Signature65, TransactionRecords, invocation::CallKey,
 };
 use proptest::prelude::*;
 

@@ -32,10 +32,13 @@ pub struct Watched<'a, I> {
     pub state: &'a mut CallState,
 }
 
+/// Reads an inspector after its run.
+type Read<I, R> = Box<dyn FnOnce(Watched<'_, I>) -> R + Send>;
+
 /// An inspector, and how to read it.
 pub(super) struct Watch<I, R> {
     pub(super) inspector: I,
-    pub(super) read: Box<dyn FnOnce(Watched<'_, I>) -> R + Send>,
+    pub(super) read: Read<I, R>,
 }
 
 impl NodeHandle {

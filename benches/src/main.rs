@@ -1,3 +1,70 @@
-//! The figures of `docs/benchmarks.md`.
+//! The figures of `docs/benchmarks.md`: `make bench`, or
+//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers]`.
+//! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
-fn main() {}
+mod attested_calls;
+mod bytecode;
+mod delegate_cost;
+mod machine;
+mod monte_carlo;
+mod process;
+mod replay_speed;
+mod stats;
+mod table;
+mod testbed;
+mod transfers;
+
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use table::Section;
+
+const NAMES: [&str; 5] = ["delegate", "calls", "replay", "monte-carlo", "transfers"];
+const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
+    sections: delegate calls replay monte-carlo transfers (default: all)\n\
+    --write: write docs/benchmarks.md (needs all sections)";
+
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn main() -> Result<()> {
+    let (flags, chosen): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|word| word.starts_with('-'));
+    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
+        println!("{USAGE}");
+        return Ok(());
+    }
+    if let Some(unknown) = flags.iter().find(|flag| *flag != "--write") {
+        bail!("unknown flag {unknown}\n{USAGE}");
+    }
+    if let Some(unknown) = chosen.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        bail!("unknown section {unknown}\n{USAGE}");
+    }
+    let write = flags.iter().any(|flag| flag == "--write");
+    if write && !chosen.is_empty() {
+        bail!("--write needs all sections: name none\n{USAGE}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut page = machine::head()?;
+    print!("{page}");
+    for name in NAMES.into_iter().filter(|name| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name)) {
+        let sections = runtime.block_on(run(name)).with_context(|| format!("the section {name}"))?;
+        for section in sections {
+            let section = format!("\n{section}");
+            print!("{section}");
+            page.push_str(&section);
+        }
+    }
+    if write {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
+        std::fs::write(&file, page).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
+    Ok(())
+}
+
+async fn run(name: &str) -> Result<Vec<Section>> {
+    table::progress(name);
+    match name {
+        "delegate" => tokio::task::spawn_blocking(delegate_cost::run).await?,
+        "calls" => attested_calls::run().await,
+        "replay" => replay_speed::run().await,
+        "monte-carlo" => monte_carlo::run().await,
+        _ => transfers::run().await,
+    }
+}

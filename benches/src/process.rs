@@ -88,11 +88,7 @@ impl NodeProcess {
 
     /// Processor time of the process so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64> {
-        const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, part of the kernel's ABI
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat");
-        Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+        cpu_seconds(&self.child.id().to_string())
     }
 
     /// Resident memory, in MiB.
@@ -108,6 +104,45 @@ impl Drop for NodeProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Processor time of this process so far, all threads, in seconds.
+pub(crate) fn self_cpu_seconds() -> Result<f64> {
+    cpu_seconds("self")
+}
+
+fn cpu_seconds(process: &str) -> Result<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, part of the kernel's ABI
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat");
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
+/// The processor time of one thread of this process.
+pub(crate) struct ThreadClock(PathBuf);
+
+impl ThreadClock {
+    /// The youngest thread of this name.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc/self/task")? {
+            let path = entry?.path();
+            if std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name) {
+                let id: u32 = path.file_name().and_then(|id| id.to_str()?.parse().ok()).context("a thread's number")?;
+                found.push((id, path));
+            }
+        }
+        let (_, path) = found.into_iter().max().with_context(|| format!("this process has no thread named {name}"))?;
+        Ok(Self(path.join("schedstat")))
+    }
+
+    /// Seconds on a processor so far.
+    pub(crate) fn seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(&self.0)?;
+        let nanoseconds: f64 = stat.split_whitespace().next().context("/proc/PID/task/TID/schedstat")?.parse()?;
+        Ok(nanoseconds / 1e9)
     }
 }
 

@@ -1,17 +1,32 @@
-//! Tables in Markdown.
+//! Sections of the page: a title, what was measured and how, and a table.
 
 use std::fmt::{Display, Formatter, Result};
 
-/// A titled table.
-pub(crate) struct Table {
+/// One section.
+pub(crate) struct Section {
     title: &'static str,
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
+    before: Vec<String>,
+    after: Vec<String>,
 }
 
-impl Table {
+impl Section {
     pub(crate) fn new(title: &'static str, columns: &[&str]) -> Self {
-        Self { title, columns: columns.iter().map(|column| (*column).to_owned()).collect(), rows: Vec::new() }
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        Self { title, columns, rows: Vec::new(), before: Vec::new(), after: Vec::new() }
+    }
+
+    /// How it was measured: a paragraph before the table.
+    pub(crate) fn how(mut self, text: impl Into<String>) -> Self {
+        self.before.push(text.into());
+        self
+    }
+
+    /// What it means: a paragraph behind the table.
+    pub(crate) fn finding(mut self, text: impl Into<String>) -> Self {
+        self.after.push(text.into());
+        self
     }
 
     pub(crate) fn row(&mut self, cells: &[String]) {
@@ -20,14 +35,21 @@ impl Table {
     }
 }
 
-impl Display for Table {
+impl Display for Section {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        writeln!(f, "## {}\n", self.title)?;
-        writeln!(f, "| {} |", self.columns.join(" | "))?;
-        writeln!(f, "|{}", " --- |".repeat(self.columns.len()))?;
-        for row in &self.rows {
-            writeln!(f, "| {} |", row.join(" | "))?;
+        writeln!(f, "## {}", self.title)?;
+        self.before.iter().try_for_each(|text| writeln!(f, "\n{text}"))?;
+        if !self.rows.is_empty() {
+            writeln!(f, "\n| {} |", self.columns.join(" | "))?;
+            writeln!(f, "|{}", " --- |".repeat(self.columns.len()))?;
+            self.rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))?;
         }
-        Ok(())
+        self.after.iter().try_for_each(|text| writeln!(f, "\n{text}"))
     }
+}
+
+/// Says on the error stream what goes on.
+#[expect(clippy::print_stderr, reason = "progress of a command for people")]
+pub(crate) fn progress(what: &str) {
+    eprintln!("benches: {what}");
 }

@@ -3,7 +3,10 @@
 //! Both nodes run as processes of their own on this machine, one after the other, and get the very same signed
 //! transactions in the same batches from the same client.
 
-use crate::{process::NodeProcess, table::Table};
+use crate::{
+    process::NodeProcess,
+    table::{Section, progress},
+};
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope},
     eips::eip2718::Encodable2718,
@@ -31,16 +34,18 @@ struct Outcome {
     resident_mib: f64,
 }
 
-/// Runs the load in both mining modes against both nodes and returns the table.
-pub(crate) async fn run() -> Result<Option<Table>> {
-    let Some(anvil) = crate::process::find_anvil() else { return Ok(None) };
+/// The section; without anvil it says so.
+pub(crate) async fn run() -> Result<Vec<Section>> {
+    let columns = ["mining", "node", "transfers/s", "CPU µs each", "resident MiB", "speed against anvil", "CPU against anvil"];
+    let mut table = Section::new("Plain transfers over JSON-RPC", &columns);
+    let Some(anvil) = crate::process::find_anvil() else {
+        return Ok(vec![table.finding("SKIPPED transfers: no anvil binary found")]);
+    };
     let transactions = sign_all()?;
-    let mut table = Table::new(
-        "Plain transfers over JSON-RPC",
-        &["mining", "node", "transfers/s", "CPU µs each", "resident MiB", "speed against anvil", "CPU against anvil"],
-    );
     for (mining, block_time) in [("on arrival", None), ("1 s blocks", Some(1))] {
+        progress(&format!("transfers: anvil, {mining}"));
         let theirs = measure(NodeProcess::anvil(&anvil, block_time)?, &transactions).await?;
+        progress(&format!("transfers: cryptlet, {mining}"));
         let ours = measure(NodeProcess::cryptlet(block_time)?, &transactions).await?;
         for (name, outcome) in [("anvil", &theirs), ("cryptlet", &ours)] {
             let count = transactions.len() as f64;
@@ -55,7 +60,12 @@ pub(crate) async fn run() -> Result<Option<Table>> {
             ]);
         }
     }
-    Ok(Some(table))
+    Ok(vec![table.how(format!(
+        "{} transfers of {SENDERS} senders, signed beforehand, in JSON-RPC batches of {BATCH} over HTTP; clocked until the last is in \
+         a block. Each node is a process of its own with its defaults (ours: RocksDB in a temporary folder, the embedded host \
+         idle; anvil: memory only), one after the other. CPU is the node's processor time per transfer.",
+        transactions.len()
+    ))])
 }
 
 async fn measure(node: NodeProcess, transactions: &[Bytes]) -> Result<Outcome> {

@@ -62,22 +62,27 @@ pub(crate) fn check(record: &Record, domain: &FabricDomain) -> Result<RecordFact
     let recovered = RecoveredRecord::recover(record.clone(), domain);
     let (request, result) = (&record.request, &record.result);
     if result.requestHash != recovered.request_hash() {
-        bail!("the result answers request {}, but this request hashes to {}", result.requestHash, recovered.request_hash());
+        bail!(
+            "the result answers request {}, but this request hashes to {}",
+            result.requestHash,
+            recovered.request_hash()
+        );
     }
     let output_hash = keccak256(&record.output);
     if result.outputHash != output_hash {
         bail!("the result signs an output with hash {}, but this output hashes to {output_hash}", result.outputHash);
     }
     let status = record.status().with_context(|| format!("status {} is not a status of a result", result.status))?;
-    let signer = match status {
-        ResultStatus::Unavailable => {
-            ensure!(record.signature.is_none(), "nobody signs for `unavailable`, but this record is signed");
-            None
-        }
-        ResultStatus::Ok | ResultStatus::Error => Some(recovered.signer().with_context(|| {
-            format!("the signature 0x{} is refused", record.signature.0.as_slice().encode_hex())
-        })?),
-    };
+    let signer =
+        match status {
+            ResultStatus::Unavailable => {
+                ensure!(record.signature.is_none(), "nobody signs for `unavailable`, but this record is signed");
+                None
+            }
+            ResultStatus::Ok | ResultStatus::Error => Some(recovered.signer().with_context(|| {
+                format!("the signature 0x{} is refused", record.signature.0.as_slice().encode_hex())
+            })?),
+        };
     Ok(RecordFacts {
         key: request.key,
         cryptlet_id: request.cryptletId,

@@ -49,7 +49,8 @@ pub(crate) fn replay_file(args: &ReplayArgs, seen: &mut dyn FnMut(&ExecutedBlock
     let bar = args.output.bar(&file, "replaying");
     let storage = if args.on_disk { ReplayStorage::TemporaryFolder } else { ReplayStorage::Memory };
     let options = ReplayOptions { storage, until_block: args.until_block };
-    let mut progress = |progress: cryptlet_node::chain_file::Progress| show(&bar, progress.bytes, progress.block_number);
+    let mut progress =
+        |progress: cryptlet_node::chain_file::Progress| show(&bar, progress.bytes, progress.block_number);
     let mut replaying = Replaying { progress: &mut progress, block: seen };
     let report = cryptlet_node::chain_file::replay(BufReader::new(file), options, &mut replaying);
     bar.finish_and_clear();

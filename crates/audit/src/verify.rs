@@ -8,7 +8,7 @@ use crate::{
 use alloy_primitives::{B256, hex};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use cryptlet_node::{chain_file::ReplayReport, types::ExecutedBlock};
+use cryptlet_node::{ChainSpec, chain_file::ReplayReport, types::ExecutedBlock};
 use cryptlet_primitives::{FabricDomain, Record, ResultStatus};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
@@ -23,11 +23,14 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Chain id the record was signed for; CHAIN knows it
-    #[arg(long, value_name = "ID", required_unless_present = "chain")]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["chain", "genesis"])]
     chain_id: Option<u64>,
     /// Hash of the genesis block the record was signed for; CHAIN knows it
-    #[arg(long, value_name = "0x…", required_unless_present = "chain")]
+    #[arg(long, value_name = "0x…", required_unless_present_any = ["chain", "genesis"])]
     genesis_hash: Option<B256>,
+    /// Genesis file of the chain the record was signed for, instead of --chain-id and --genesis-hash
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["chain", "chain_id", "genesis_hash"])]
+    genesis: Option<PathBuf>,
     /// Print every record of the chain
     #[arg(long)]
     list: bool,
@@ -67,7 +70,9 @@ struct ChainVerdict {
 pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let outcome = match (&args.chain, &args.record) {
         (Some(chain), None) => verify_chain(args, chain.clone()),
-        (Some(chain), Some(file)) => record::read(file).and_then(|records| find_in_chain(args, chain.clone(), &records)),
+        (Some(chain), Some(file)) => {
+            record::read(file).and_then(|records| find_in_chain(args, chain.clone(), &records))
+        }
         (None, Some(file)) => record::read(file).and_then(|records| verify_alone(args, &records)),
         (None, None) => Err(anyhow::anyhow!("name a chain file, or a record with --record")),
     };
@@ -157,9 +162,7 @@ fn differences(record: &Record, known: &Record) -> String {
 }
 
 fn verify_alone(args: &VerifyArgs, records: &[Record]) -> Result<()> {
-    let chain_id = args.chain_id.context("--chain-id is missing")?;
-    let genesis_hash = args.genesis_hash.context("--genesis-hash is missing")?;
-    let domain = FabricDomain { chain_id, genesis_hash };
+    let domain = domain(args)?;
     let check = |(index, record): (usize, &Record)| {
         record::check(record, &domain).with_context(|| format!("record {index} does not hold"))
     };
@@ -176,10 +179,23 @@ fn verify_alone(args: &VerifyArgs, records: &[Record]) -> Result<()> {
     Ok(())
 }
 
+/// The chain that signatures must be for.
+fn domain(args: &VerifyArgs) -> Result<FabricDomain> {
+    if let Some(file) = &args.genesis {
+        let json = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        return Ok(ChainSpec::from_json(&json).with_context(|| format!("{}", file.display()))?.domain());
+    }
+    let chain_id = args.chain_id.context("--chain-id is missing")?;
+    let genesis_hash = args.genesis_hash.context("--genesis-hash is missing")?;
+    Ok(FabricDomain { chain_id, genesis_hash })
+}
+
 fn line(record: &PlacedRecord) -> String {
     let PlacedRecord { block_number, transaction_hash, sequence, facts } = record;
     let signer = facts.signer.map_or_else(|| "nobody".to_owned(), |signer| signer.to_string());
     let status = format!("{:?}", facts.status).to_lowercase();
     let cryptlet = hex::encode_prefixed(&facts.cryptlet_id[..6]);
-    format!("block {block_number} transaction {transaction_hash} call {sequence}: {cryptlet}… {status}, signed by {signer}")
+    format!(
+        "block {block_number} transaction {transaction_hash} call {sequence}: {cryptlet}… {status}, signed by {signer}"
+    )
 }

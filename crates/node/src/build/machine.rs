@@ -36,7 +36,7 @@ pub enum Input {
         /// Which call.
         key: InvocationKey,
         /// What came.
-        outcome: Result<RecoveredRecord, FabricFault>,
+        outcome: Result<Box<RecoveredRecord>, FabricFault>,
     },
     /// A block became the head, ours or another's.
     Sealed {
@@ -66,7 +66,7 @@ pub enum Effect {
         /// For which transaction.
         transaction: B256,
         /// What to ask.
-        invocation: Invocation,
+        invocation: Box<Invocation>,
         /// Attempts that failed before.
         attempt: u32,
     },
@@ -193,11 +193,9 @@ impl Machine {
         self.runnable |= orders.iter().any(|order| matches!(order, Order::Resume { .. }));
         let mut effects: Vec<_> = orders.into_iter().map(Effect::from).collect();
         self.pacemaker.waiting(self.lot.waiting() > 0, now_ms);
-        if !self.sealing {
-            if let Some(kind) = self.pacemaker.due(self.runnable, now_ms) {
-                self.sealing = true;
-                effects.push(Effect::Seal(kind));
-            }
+        if let Some(kind) = self.pacemaker.due(self.runnable, now_ms).filter(|_| !self.sealing) {
+            self.sealing = true;
+            effects.push(Effect::Seal(kind));
         }
         effects
     }

@@ -17,6 +17,8 @@ mod backoff;
 mod cadence;
 mod machine;
 mod parking;
+#[cfg(test)]
+mod tests;
 
 pub use assemble::{Assembled, BlockPlan, Suspension, SuspensionVerdict, Transcripts, Unfit, assemble};
 pub use backoff::{Backoff, Moment};

@@ -42,7 +42,7 @@ pub(super) struct ParkingConfig {
 /// What the lot wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Order {
-    Dispatch { transaction: B256, invocation: Invocation, attempt: u32 },
+    Dispatch { transaction: B256, invocation: Box<Invocation>, attempt: u32 },
     Cancel { key: InvocationKey },
     Resume { transaction: B256 },
 }
@@ -170,7 +170,7 @@ impl ParkingLot {
     pub(super) fn answered(
         &mut self,
         key: InvocationKey,
-        outcome: Result<RecoveredRecord, FabricFault>,
+        outcome: Result<Box<RecoveredRecord>, FabricFault>,
         at: Moment,
         orders: &mut Vec<Order>,
     ) {
@@ -180,7 +180,7 @@ impl ParkingLot {
         self.in_flight -= 1;
         match outcome {
             Ok(record) => {
-                parked.transcript.push(record);
+                parked.transcript.push(*record);
                 parked.wait = None;
                 self.by_key.remove(&key);
                 orders.push(Order::Resume { transaction });
@@ -280,10 +280,12 @@ impl ParkingLot {
         while self.in_flight < self.config.in_flight_max {
             let Some(key) = self.backlog.pop_front() else { return };
             let Some(transaction) = self.by_key.get(&key).copied() else { continue };
-            let Some(wait) = self.parked.get_mut(&transaction).and_then(|parked| parked.wait.as_mut()) else { continue };
+            let Some(wait) = self.parked.get_mut(&transaction).and_then(|parked| parked.wait.as_mut()) else {
+                continue;
+            };
             wait.phase = Phase::InFlight;
             self.in_flight += 1;
-            let (invocation, attempt) = (wait.invocation.clone(), wait.failed_attempts);
+            let (invocation, attempt) = (Box::new(wait.invocation.clone()), wait.failed_attempts);
             orders.push(Order::Dispatch { transaction, invocation, attempt });
         }
     }

@@ -65,7 +65,9 @@ pub enum ChainFileError {
         error: alloy_rlp::Error,
     },
     /// The end mark does not fit the blocks before it.
-    #[error("the end mark of the chain file names {blocks} blocks ending with {hash}; it has {found_blocks} ending with {found_hash}")]
+    #[error(
+        "the end mark of the chain file names {blocks} blocks ending with {hash}; it has {found_blocks} ending with {found_hash}"
+    )]
     EndMark {
         /// Blocks according to the mark.
         blocks: u64,

@@ -17,7 +17,7 @@ mod import;
 
 pub use export::{ExportReport, export};
 pub use format::{BLOCK_BYTES_MAX, ChainFileError, ChainFileReader, ChainFileWriter, GENESIS_BYTES_MAX};
-pub use import::{ReplayOptions, ReplayReport, Replaying, ReplayStorage, import, replay};
+pub use import::{ReplayOptions, ReplayReport, ReplayStorage, Replaying, import, replay};
 
 /// How far an export, an import or a replay has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

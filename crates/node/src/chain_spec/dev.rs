@@ -30,12 +30,8 @@ pub fn dev_operator() -> PrivateKeySigner {
 
 /// Genesis of the dev chain: Prague from the first block on, a delegate with these limits, funded accounts.
 pub fn dev_genesis(limits: &FabricLimits) -> Genesis {
-    let mut genesis = Genesis {
-        config: dev_config(limits),
-        gas_limit: DEV_GAS_LIMIT,
-        difficulty: U256::ZERO,
-        ..Default::default()
-    };
+    let mut genesis =
+        Genesis { config: dev_config(limits), gas_limit: DEV_GAS_LIMIT, difficulty: U256::ZERO, ..Default::default() };
     let balance: U256 = parse_ether(DEV_BALANCE_ETHER).expect("the dev balance is a number");
     let funded = dev_accounts().into_iter().chain([dev_operator()]);
     genesis.alloc.extend(funded.map(|key| (key.address(), GenesisAccount::default().with_balance(balance))));

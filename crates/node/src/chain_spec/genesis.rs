@@ -31,6 +31,9 @@ pub enum GenesisError {
         /// What to set.
         field: &'static str,
     },
+    /// The chain will come under rules this node does not run yet.
+    #[error("this version runs rules up to Osaka; take {0} out of config")]
+    ForkUnsupported(&'static str),
     /// The delegate needs EIP-7685 requests.
     #[error(
         "config.cryptletFabric needs Prague rules from the start: config.pragueTime is {}, the genesis timestamp {timestamp}",
@@ -145,6 +148,10 @@ pub(super) fn validate(
     }
     if !hardforks.is_paris_active_at_block(0) {
         return Err(GenesisError::ForkMissing { fork: "Paris", field: "terminalTotalDifficulty: 0" });
+    }
+    let later = [("amsterdamTime", genesis.config.amsterdam_time), ("bogotaTime", genesis.config.bogota_time)];
+    if let Some((field, _)) = later.iter().find(|(_, time)| time.is_some()) {
+        return Err(GenesisError::ForkUnsupported(field));
     }
     validate_delegate(genesis, hardforks, limits)
 }

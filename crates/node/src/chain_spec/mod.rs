@@ -7,6 +7,8 @@ mod dev;
 mod forks;
 mod genesis;
 mod system_contracts;
+#[cfg(test)]
+mod tests;
 
 pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_operator};
 pub(crate) use genesis::GAS_LIMIT_MIN;

@@ -13,23 +13,23 @@ pub struct BlockFault {
     /// Index and hash of the transaction to blame.
     pub transaction: Option<(u64, Option<B256>)>,
     /// What is wrong.
-    pub reason: FaultReason,
+    pub reason: Box<FaultReason>,
 }
 
 impl BlockFault {
     /// A fault of the block as a whole.
     pub fn of_block(number: u64, reason: FaultReason) -> Self {
-        Self { number, transaction: None, reason }
+        Self { number, transaction: None, reason: Box::new(reason) }
     }
 
     /// A fault of one transaction.
     pub fn of_transaction(number: u64, index: u64, hash: Option<B256>, reason: FaultReason) -> Self {
-        Self { number, transaction: Some((index, hash)), reason }
+        Self { number, transaction: Some((index, hash)), reason: Box::new(reason) }
     }
 
     /// Is it the block that is wrong? Otherwise this node could not find out (storage, a bug).
     pub fn blames_block(&self) -> bool {
-        !matches!(self.reason, FaultReason::Storage(_) | FaultReason::Internal(_))
+        !matches!(*self.reason, FaultReason::Storage(_) | FaultReason::Internal(_))
     }
 }
 

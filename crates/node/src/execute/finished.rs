@@ -78,8 +78,14 @@ impl FinishedExecution {
         };
         let hash = header.hash_slow();
         let block = Block::new(header, body);
-        let executed =
-            ExecutedBlock { block, hash, requests: self.requests, receipts: self.receipts, senders, records: self.records };
+        let executed = ExecutedBlock {
+            block,
+            hash,
+            requests: self.requests,
+            receipts: self.receipts,
+            senders,
+            records: self.records,
+        };
         Ok(FinishedBlock { executed, state })
     }
 
@@ -116,8 +122,14 @@ impl FinishedExecution {
         if state.root() != header.state_root {
             return fail(FaultReason::StateRoot { header: header.state_root, computed: state.root() });
         }
-        let executed =
-            ExecutedBlock { block, hash, requests: self.requests, receipts: self.receipts, senders, records: self.records };
+        let executed = ExecutedBlock {
+            block,
+            hash,
+            requests: self.requests,
+            receipts: self.receipts,
+            senders,
+            records: self.records,
+        };
         Ok(FinishedBlock { executed, state })
     }
 

@@ -19,8 +19,6 @@ mod replay;
 pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, delegate_scope, evm_env};
 pub use fault::{BlockFault, FaultReason};
 pub use finished::{FinishedBlock, FinishedExecution};
-pub use header::{
-    BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header, validate_header,
-};
+pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header, validate_header};
 pub use recovered::RecoveredBlock;
 pub use replay::{ReplayedBlock, replay_block};

@@ -11,12 +11,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::AbortHandle};
 
 /// Asks the fabric once, in a task of its own. Its verdict comes back as a command.
-pub(super) fn dispatch(
-    runtime: &Handle,
-    shared: Arc<Shared>,
-    invocation: Invocation,
-    timeout_ms: u64,
-) -> AbortHandle {
+pub(super) fn dispatch(runtime: &Handle, shared: Arc<Shared>, invocation: Invocation, timeout_ms: u64) -> AbortHandle {
     let ask = async move {
         let key = invocation.key();
         let outcome = ask(&*shared.fabric, &invocation, timeout_ms).await;

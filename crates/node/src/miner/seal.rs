@@ -122,7 +122,8 @@ impl Transcripts for MachineTranscripts<'_> {
 
     fn suspended(&mut self, suspension: Suspension) -> SuspensionVerdict {
         let Suspension { transaction, invocation } = suspension;
-        let (again, effects) = self.machine.suspend(transaction, invocation, self.anchor, self.shared.clock.monotonic_ms());
+        let (again, effects) =
+            self.machine.suspend(transaction, invocation, self.anchor, self.shared.clock.monotonic_ms());
         self.effects.extend(effects);
         if again {
             return SuspensionVerdict::RunAgain;

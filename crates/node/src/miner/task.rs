@@ -96,7 +96,7 @@ impl Miner {
             MinerCommand::Gone { transactions } => self.feed(Input::Gone { transactions }),
             MinerCommand::Answered { key, outcome } => {
                 self.in_flight.remove(&key);
-                self.feed(Input::Answered { key, outcome: outcome.map(|record| *record) });
+                self.feed(Input::Answered { key, outcome });
             }
             MinerCommand::Stop { reply } => drop(reply.send(())),
         }
@@ -130,7 +130,7 @@ impl Miner {
             Effect::Dispatch { transaction, invocation, attempt } => {
                 let (key, timeout_ms) = (invocation.key(), self.shared.config.miner.attempt_timeout_ms);
                 tracing::debug!(%transaction, %key, attempt, cryptlet = %invocation.cryptlet(), "asking the fabric");
-                self.in_flight.insert(key, dispatch(&self.runtime, self.shared.clone(), invocation, timeout_ms));
+                self.in_flight.insert(key, dispatch(&self.runtime, self.shared.clone(), *invocation, timeout_ms));
             }
             Effect::Cancel { key } => {
                 if let Some(task) = self.in_flight.remove(&key) {

@@ -22,7 +22,8 @@ pub fn decode_transaction(raw: &[u8]) -> Result<PooledTransaction, PoolError> {
         return Err(PoolError::Malformed("it is empty".to_owned()));
     }
     let mut rest = raw;
-    let transaction = PooledTransaction::decode_2718(&mut rest).map_err(|error| PoolError::Malformed(error.to_string()))?;
+    let transaction =
+        PooledTransaction::decode_2718(&mut rest).map_err(|error| PoolError::Malformed(error.to_string()))?;
     if !rest.is_empty() {
         return Err(PoolError::Malformed(format!("{} stray bytes follow it", rest.len())));
     }

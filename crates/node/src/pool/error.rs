@@ -42,16 +42,21 @@ pub enum PoolError {
     NonceTooHigh { nonce: u64, next: u64, ahead_max: u64 },
     #[error("sender not an eoa: address {0} has code (EIP-3607)")]
     SenderNotEoa(Address),
-    #[error("insufficient funds for gas * price + value: balance {balance}, tx cost {cost}, overshot {overshot}")]
-    InsufficientFunds { balance: U256, cost: U256, overshot: U256 },
     #[error(
-        "insufficient funds for gas * price + value: balance {balance}, queued cost {queued}, tx cost {cost}, overshot \
-         {overshot}"
+        "insufficient funds for gas * price + value: balance {balance}, tx cost {cost}, overshot {}",
+        cost.saturating_sub(*balance)
     )]
-    InsufficientFundsQueued { balance: U256, queued: U256, cost: U256, overshot: U256 },
+    InsufficientFunds { balance: U256, cost: U256 },
+    #[error(
+        "insufficient funds for gas * price + value: balance {balance}, queued cost {queued}, tx cost {cost}, overshot {}",
+        cost.saturating_add(*queued).saturating_sub(*balance)
+    )]
+    InsufficientFundsQueued { balance: U256, queued: U256, cost: U256 },
     #[error("replacement transaction underpriced: it must pay at least {bump_percent}% more than the one it replaces")]
     ReplacementUnderpriced { bump_percent: u128 },
-    #[error("txpool is full: {transactions} transactions, {bytes} bytes, and this one does not pay more than any of them")]
+    #[error(
+        "txpool is full: {transactions} transactions, {bytes} bytes, and this one does not pay more than any of them"
+    )]
     Full { transactions: usize, bytes: usize },
     #[error("account limit exceeded: {sender} already has {transactions} transactions in the pool")]
     SenderFull { sender: Address, transactions: usize },

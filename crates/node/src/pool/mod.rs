@@ -12,6 +12,8 @@ mod best;
 mod entry;
 mod error;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use best::Best;

@@ -28,7 +28,11 @@ impl SenderQueue {
     /// Those whose nonces follow the account's without a gap.
     pub(super) fn pending(&self) -> impl Iterator<Item = &Arc<PooledEntry>> {
         let nonces = self.account_nonce..;
-        self.by_nonce.iter().zip(nonces).take_while(|((nonce, _), wanted)| **nonce == *wanted).map(|((_, entry), _)| entry)
+        self.by_nonce
+            .iter()
+            .zip(nonces)
+            .take_while(|((nonce, _), wanted)| **nonce == *wanted)
+            .map(|((_, entry), _)| entry)
     }
 
     fn queued(&self) -> impl Iterator<Item = &Arc<PooledEntry>> {

@@ -60,7 +60,7 @@ pub(super) fn validate(
 fn validate_form(entry: &PooledEntry, rules: &PoolRules, limits: &PoolLimits) -> Result<(), PoolError> {
     let tx = entry.transaction();
     let type_active = match tx.ty() {
-        0 | 1 | 2 => true,
+        0..=2 => true,
         3 => rules.spec.is_enabled_in(SpecId::CANCUN),
         4 => rules.spec.is_enabled_in(SpecId::PRAGUE),
         _ => false,
@@ -112,9 +112,9 @@ fn validate_fees(entry: &PooledEntry, rules: &PoolRules, limits: &PoolLimits) ->
 
 fn validate_intrinsic_gas(entry: &PooledEntry, rules: &PoolRules) -> Result<(), PoolError> {
     let tx = entry.transaction();
-    let (accounts, slots) = tx.access_list().map_or((0, 0), |list| {
-        (list.len() as u64, list.iter().map(|item| item.storage_keys.len() as u64).sum())
-    });
+    let (accounts, slots) = tx
+        .access_list()
+        .map_or((0, 0), |list| (list.len() as u64, list.iter().map(|item| item.storage_keys.len() as u64).sum()));
     let authorizations = tx.authorization_list().map_or(0, |list| list.len() as u64);
     let is_create = tx.kind() == TxKind::Create;
     let params = GasParams::new_spec(rules.spec);
@@ -170,12 +170,10 @@ fn validate_account(entry: &PooledEntry, account: &AccountFacts, queued_cost: U2
         return Err(PoolError::Overflow);
     }
     if cost > balance {
-        return Err(PoolError::InsufficientFunds { balance, cost, overshot: cost - balance });
+        return Err(PoolError::InsufficientFunds { balance, cost });
     }
-    let total = cost.saturating_add(queued_cost);
-    if total > balance {
-        let overshot = total - balance;
-        return Err(PoolError::InsufficientFundsQueued { balance, queued: queued_cost, cost, overshot });
+    if cost.saturating_add(queued_cost) > balance {
+        return Err(PoolError::InsufficientFundsQueued { balance, queued: queued_cost, cost });
     }
     Ok(())
 }

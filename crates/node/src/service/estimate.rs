@@ -27,12 +27,8 @@ pub(crate) async fn estimate_gas(shared: Arc<Shared>, request: SimulationRequest
 
 async fn search(mut rehearsing: Rehearsing) -> Result<u64, SimulationError> {
     let highest = rehearsing.gas_limit();
-    if rehearsing.is_bare() && highest >= TRANSFER_GAS {
-        if let Some(outcome) = probe(&mut rehearsing, TRANSFER_GAS).await? {
-            if matches!(outcome.result, CallResult::Success(_)) {
-                return Ok(TRANSFER_GAS);
-            }
-        }
+    if rehearsing.is_bare() && highest >= TRANSFER_GAS && succeeds(&mut rehearsing, TRANSFER_GAS).await? {
+        return Ok(TRANSFER_GAS);
     }
     let first = rehearsing.run(highest, SimulationGas::Maximum).await?;
     match first.result {

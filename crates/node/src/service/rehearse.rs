@@ -1,9 +1,9 @@
 //! One simulation: its place in the chain, its answers so far, and its runs.
 
 use super::{
-    watch::{CallState, Watch, Watched},
     simulate::{CallResult, SimulationError, SimulationOutcome, SimulationPolicy, SimulationRequest},
     start::Shared,
+    watch::{CallState, Watch, Watched},
 };
 use crate::{
     execute::{BlockAttributes, delegate_scope, evm_env, next_header},
@@ -23,19 +23,20 @@ use alloy_evm::{
 };
 use cryptlet_attestation::SimulationPolicy as RegistryPolicy;
 use cryptlet_delegate::{
-    DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal, SimulateOutcome,
-    SimulationGas, registry_layout::read_cryptlet, simulate_transaction,
+    DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal,
+    SimulateOutcome, SimulationGas, registry_layout::read_cryptlet, simulate_transaction,
 };
 use cryptlet_primitives::Invocation;
 use revm::{
     Database, Inspector,
     context::TxEnv,
-    context_interface::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError, ResultAndState},
+    context_interface::result::{
+        EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError, ResultAndState,
+    },
     database::{State, WrapDatabaseRef},
 };
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
-
 
 /// A simulation that has been prepared. It may run several times, with different gas; answers are kept.
 pub(super) struct Rehearsing {
@@ -123,9 +124,7 @@ impl Rehearsing {
     async fn answer(&self, invocation: &Invocation) -> Result<DryRunAnswer, SimulationError> {
         match self.policy(invocation)? {
             SimulationPolicy::Deny => Ok(DryRunAnswer::new(invocation, DryRunOutcome::Denied, 0)),
-            SimulationPolicy::Stub(output) => {
-                Ok(DryRunAnswer::new(invocation, DryRunOutcome::Returned(output), 0))
-            }
+            SimulationPolicy::Stub(output) => Ok(DryRunAnswer::new(invocation, DryRunOutcome::Returned(output), 0)),
             SimulationPolicy::Memo => match self.shared.memo.recall(&invocation.request) {
                 Some((outcome, units)) => Ok(DryRunAnswer::new(invocation, outcome, units)),
                 None => self.ask_fabric(invocation).await,
@@ -170,13 +169,23 @@ impl Stage {
         let state = shared.chain.state_at(base.number).map_err(storage)?;
         // A call that sees block N sees it as from within: what it may anchor to is what came before N.
         let before = match env_header.number == base.number {
-            true => shared.chain.header(base.number.saturating_sub(1)).map_err(storage)?.unwrap_or_else(|| base.clone()),
+            true => {
+                shared.chain.header(base.number.saturating_sub(1)).map_err(storage)?.unwrap_or_else(|| base.clone())
+            }
             false => base.clone(),
         };
         let scope = delegate_scope(&shared.spec, &before, state.clone());
         let mut env = evm_env(&shared.spec, &env_header);
         let is_bare = call.input.input().is_none_or(|input| input.is_empty()) && call.to.is_some_and(|to| to.is_call());
-        let mut stage = Self { state, env: env.clone(), scope, overrides: state_overrides, tx: TxEnv::default(), gas_limit: 0, is_bare };
+        let mut stage = Self {
+            state,
+            env: env.clone(),
+            scope,
+            overrides: state_overrides,
+            tx: TxEnv::default(),
+            gas_limit: 0,
+            is_bare,
+        };
         let mut database = stage.database()?;
         if let Some(overrides) = block_overrides {
             apply_block_overrides(*overrides, &mut database, &mut env.block_env);
@@ -267,7 +276,9 @@ fn place(shared: &Shared, block: BlockId) -> Result<(Sealed<Header>, Header), Si
     let unknown = || SimulationError::UnknownBlock(block.to_string());
     let base = match block {
         BlockId::Hash(hash) => chain.header_by_hash(hash.block_hash).map_err(storage)?.ok_or_else(unknown)?,
-        BlockId::Number(BlockNumberOrTag::Number(number)) => chain.header(number).map_err(storage)?.ok_or_else(unknown)?,
+        BlockId::Number(BlockNumberOrTag::Number(number)) => {
+            chain.header(number).map_err(storage)?.ok_or_else(unknown)?
+        }
         BlockId::Number(BlockNumberOrTag::Earliest) => {
             let first = chain.first_block().map_err(storage)?;
             chain.header(first).map_err(storage)?.ok_or_else(unknown)?
@@ -336,9 +347,7 @@ fn in_geths_words(error: &InvalidTransaction) -> String {
     match error {
         InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
             let overshot = fee.saturating_sub(**balance);
-            format!(
-                "insufficient funds for gas * price + value: balance {balance}, tx cost {fee}, overshot {overshot}"
-            )
+            format!("insufficient funds for gas * price + value: balance {balance}, tx cost {fee}, overshot {overshot}")
         }
         InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, gas_limit } => {
             format!("intrinsic gas too low: gas {gas_limit}, minimum needed {initial_gas}")

@@ -65,8 +65,14 @@ async fn build_and_replay_agree_for_every_gas_limit_and_call_kind() {
             };
             let call: Bytes = call.abi_encode().into();
             let signed = |gas_limit| {
-                let raw =
-                    sign_transaction(key, chain.spec.chain_id(), 0, TxKind::Call(chain.traffic), call.clone(), gas_limit);
+                let raw = sign_transaction(
+                    key,
+                    chain.spec.chain_id(),
+                    0,
+                    TxKind::Call(chain.traffic),
+                    call.clone(),
+                    gas_limit,
+                );
                 let transaction = Transaction::decode_2718(&mut raw.as_ref()).expect("a transaction");
                 let sender = transaction.recover_signer().expect("a signature");
                 RecoveredTransaction::new_unchecked(transaction, sender)

@@ -21,7 +21,8 @@ async fn answer_under(behaviour: Behaviour) -> (Chain, cryptlet_node::types::Rec
     chain.fabric.behave(behaviour);
     let before = chain.node.head().number;
     let input = Bytes::from_static(b"is anybody there?");
-    let hash = chain.call_traffic(&keys[0], Traffic::guardedCall { cryptlet: cryptlet().0, input: input.clone() }).await;
+    let hash =
+        chain.call_traffic(&keys[0], Traffic::guardedCall { cryptlet: cryptlet().0, input: input.clone() }).await;
     // Later transactions of the same sender wait behind it, those of others do not.
     let behind = chain.send(&keys[0], TxKind::Call(Address::repeat_byte(1)), Bytes::new()).await;
     let beside = chain.send(&keys[1], TxKind::Call(Address::repeat_byte(2)), Bytes::new()).await;

@@ -53,7 +53,9 @@ async fn blocks_come_at_an_interval() {
     chain.node.set_automine(false).await.expect("it runs");
     chain.node.set_block_interval_ms(Some(20)).await.expect("it runs");
     let before = chain.node.head().number;
-    chain.wait_for(|event| matches!(event, ChainEvent::NewBlock(block) if block.block.header.number > before + 3)).await;
+    chain
+        .wait_for(|event| matches!(event, ChainEvent::NewBlock(block) if block.block.header.number > before + 3))
+        .await;
     chain.node.stop().await;
 }
 
@@ -66,7 +68,8 @@ async fn the_pool_refuses_in_geths_words() {
     chain.node.submit(raw.clone()).await.expect("taken");
     let refuse = async |raw: Bytes| chain.node.submit(raw).await.expect_err("refused").to_string();
     assert_eq!(refuse(raw).await, "already known");
-    let other = crate::support::sign_transaction(key, 31_337, 0, TxKind::Call(Address::ZERO), Bytes::from_static(b"x"), 22_000);
+    let other =
+        crate::support::sign_transaction(key, 31_337, 0, TxKind::Call(Address::ZERO), Bytes::from_static(b"x"), 22_000);
     assert!(refuse(other).await.starts_with("replacement transaction underpriced"));
     let little = crate::support::sign_transaction(key, 31_337, 1, TxKind::Call(Address::ZERO), Bytes::new(), 20_999);
     assert!(refuse(little).await.starts_with("intrinsic gas too low"));
@@ -99,7 +102,12 @@ async fn a_parked_transaction_can_be_replaced_and_dropped() {
     assert_eq!(chain.node.pool_status().parked, 0);
     chain.fabric.behave(Behaviour::Honest);
     let other = crate::support::sign_transaction(
-        &dev_accounts()[0], 31_337, 0, TxKind::Call(Address::ZERO), Bytes::new(), 21_000,
+        &dev_accounts()[0],
+        31_337,
+        0,
+        TxKind::Call(Address::ZERO),
+        Bytes::new(),
+        21_000,
     );
     let other = chain.node.submit(other).await.expect("the nonce is free");
     chain.receipt(other).await;

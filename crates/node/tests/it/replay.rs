@@ -23,7 +23,8 @@ pub(crate) fn traffic_call(n: u64) -> Bytes {
         4 => Traffic::andRevertCall { cryptlet, input }.abi_encode(),
         5 => Traffic::staticallyCall { cryptlet, input }.abi_encode(),
         6 => Traffic::guardedCall { cryptlet, input: format!("fail {n}").into_bytes().into() }.abi_encode(),
-        7 => Traffic::byKindCall { cryptlet, kind: U256::from(n / 10 % 4), depth: U256::from(n / 40 % 3), input }.abi_encode(),
+        7 => Traffic::byKindCall { cryptlet, kind: U256::from(n / 10 % 4), depth: U256::from(n / 40 % 3), input }
+            .abi_encode(),
         8 => Traffic::andBurnCall { cryptlet, input }.abi_encode(),
         _ => Traffic::onceCall { cryptlet: cryptlet_of_nobody(), input }.abi_encode(),
     }
@@ -131,9 +132,8 @@ fn a_file_that_is_cut_off_or_is_not_a_chain_is_refused() {
     store.initialize(spec.genesis(), &spec.genesis_block()).expect("it initializes");
     let file = export_all(&store);
     let mut quiet = Replaying { progress: &mut |_| {}, block: &mut |_| {} };
-    let mut refuse = |bytes: &[u8]| {
-        replay(bytes, ReplayOptions::default(), &mut quiet).expect_err("it must be refused").to_string()
-    };
+    let mut refuse =
+        |bytes: &[u8]| replay(bytes, ReplayOptions::default(), &mut quiet).expect_err("it must be refused").to_string();
     assert!(refuse(b"PK\x03\x04 something").contains("not a chain file"));
     assert!(refuse(&file[..file.len() - 1]).contains("cut off"));
     assert!(refuse(&[&file[..], &[0]].concat()).contains("follow the end mark"));

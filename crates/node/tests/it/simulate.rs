@@ -66,8 +66,7 @@ async fn the_node_may_stub_remember_or_deny() {
     config.simulation.policies.default = Some(SimulationPolicy::Memo);
     let chain = Chain::start(FabricLimits::default(), config).await;
     let input = Bytes::from_static(b"remember");
-    let hash =
-        chain.call_traffic(&dev_accounts()[0], Traffic::onceCall { cryptlet: cryptlet().0, input }).await;
+    let hash = chain.call_traffic(&dev_accounts()[0], Traffic::onceCall { cryptlet: cryptlet().0, input }).await;
     assert!(chain.receipt(hash).await.status());
     chain.fabric.behave(Behaviour::Down);
     let outcome = chain.node.simulate(request(&chain, ask(b"remember"))).await.expect("it is remembered");

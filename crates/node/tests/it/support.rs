@@ -148,7 +148,9 @@ impl SigningFabric {
         let output: Bytes = if failed {
             b"no such luck".into()
         } else {
-            [keccak256(&invocation.input).as_slice(), &invocation.input[..invocation.input.len().min(32)]].concat().into()
+            [keccak256(&invocation.input).as_slice(), &invocation.input[..invocation.input.len().min(32)]]
+                .concat()
+                .into()
         };
         let result = CryptletResult {
             requestHash: invocation.request_hash(),
@@ -320,8 +322,7 @@ impl Chain {
         let spec = Arc::new(ChainSpec::from_genesis(dev_genesis(&limits)).expect("a valid genesis"));
         let fabric = SigningFabric::new(&spec);
         let node = Node::start(config, spec.clone(), ChainStore::in_memory(), fabric.clone()).expect("it starts");
-        let mut chain =
-            Self { node, fabric, spec, traffic: Address::ZERO, nonces: Mutex::new(Default::default()) };
+        let mut chain = Self { node, fabric, spec, traffic: Address::ZERO, nonces: Mutex::new(Default::default()) };
         let operator = dev_operator();
         for call in chain.fabric.registration_calls() {
             let hash = chain.send(&operator, TxKind::Call(CRYPTLET_REGISTRY), call).await;

@@ -1,0 +1,83 @@
+//! Genesis files, good and bad.
+
+use super::{ChainSpec, GenesisError, dev_accounts, dev_genesis, dev_operator};
+use alloy::genesis::Genesis;
+use alloy_primitives::{B256, U256, address, bytes};
+use cryptlet_primitives::{FabricLimits, system::CRYPTO_DELEGATE};
+use revm::primitives::hardfork::SpecId;
+
+fn refused(change: impl FnOnce(&mut Genesis)) -> GenesisError {
+    let mut genesis = dev_genesis(&FabricLimits::default());
+    change(&mut genesis);
+    ChainSpec::from_genesis(genesis).expect_err("it must be refused")
+}
+
+#[test]
+fn the_dev_chain_funds_the_accounts_everybody_knows() {
+    let spec = ChainSpec::dev();
+    assert_eq!(spec.chain_id(), 31_337);
+    assert_eq!(dev_accounts()[0].address(), address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266"));
+    assert_eq!(dev_accounts()[9].address(), address!("a0Ee7A142d267C1f36714E4a8F75612F20a79720"));
+    let ten_thousand = U256::from(10).pow(U256::from(22));
+    for account in dev_accounts().iter().chain([&dev_operator()]) {
+        assert_eq!(spec.genesis().alloc[&account.address()].balance, ten_thousand);
+    }
+    assert_eq!(spec.spec_id(0, 0), SpecId::PRAGUE);
+    assert_eq!(spec.limits(), Some(&FabricLimits::default()));
+}
+
+#[test]
+fn a_genesis_survives_json() {
+    let spec = ChainSpec::dev();
+    let json = serde_json::to_string(spec.genesis()).expect("JSON");
+    assert_eq!(ChainSpec::from_json(&json).expect("valid").genesis_hash(), spec.genesis_hash());
+}
+
+#[test]
+fn other_limits_make_another_chain() {
+    let limits = FabricLimits { gas_per_unit: 2, ..FabricLimits::default() };
+    let other = ChainSpec::from_genesis(dev_genesis(&limits)).expect("valid");
+    assert_ne!(other.genesis_hash(), ChainSpec::dev().genesis_hash());
+}
+
+#[test]
+fn limits_in_config_and_state_must_agree() {
+    let wrong = B256::repeat_byte(1);
+    let error = refused(|genesis| {
+        let account = genesis.alloc.get_mut(&CRYPTO_DELEGATE).expect("the delegate");
+        account.storage.as_mut().expect("a slot").insert(B256::ZERO, wrong);
+    });
+    assert!(matches!(error, GenesisError::LimitsDigest { found, .. } if found == wrong), "{error}");
+    let error = refused(|genesis| drop(genesis.config.extra_fields.remove("cryptletFabric")));
+    assert!(matches!(error, GenesisError::LimitsMissing(_)), "{error}");
+    let error = refused(|genesis| drop(genesis.alloc.remove(&CRYPTO_DELEGATE)));
+    assert!(matches!(error, GenesisError::NoDelegateAccount { .. }), "{error}");
+    let error = refused(|genesis| {
+        genesis.alloc.get_mut(&CRYPTO_DELEGATE).expect("the delegate").code = Some(bytes!("6000"));
+    });
+    assert!(matches!(error, GenesisError::DelegateAccount { nonce: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_chain_that_this_node_cannot_follow_is_refused_with_what_to_set() {
+    let error = refused(|genesis| genesis.config.prague_time = Some(7));
+    assert!(error.to_string().contains("config.pragueTime is 7"), "{error}");
+    let error = refused(|genesis| genesis.config.terminal_total_difficulty = None);
+    assert!(error.to_string().contains("terminalTotalDifficulty: 0"), "{error}");
+    let error = refused(|genesis| genesis.config.amsterdam_time = Some(0));
+    assert!(error.to_string().contains("amsterdamTime"), "{error}");
+    let error = refused(|genesis| genesis.gas_limit = 1);
+    assert!(matches!(error, GenesisError::GasLimit(1)), "{error}");
+}
+
+#[test]
+fn a_plain_ethereum_genesis_is_a_chain_without_a_delegate() {
+    let json = r#"{
+        "config": {"chainId": 5, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
+                   "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0, "istanbulBlock": 0,
+                   "berlinBlock": 0, "londonBlock": 0, "terminalTotalDifficulty": 0, "shanghaiTime": 0},
+        "difficulty": "0x0", "gasLimit": "0x1c9c380", "alloc": {}
+    }"#;
+    let spec = ChainSpec::from_json(json).expect("valid");
+    assert_eq!((spec.limits(), spec.spec_id(0, 0)), (None, SpecId::SHANGHAI));
+}

@@ -157,8 +157,8 @@ pub struct RpcLimits {
     pub call_time_max: Duration,
     /// Time of one HTTP request, from its first byte to its answer.
     pub request_time_max: Duration,
-    /// A connection that sends no request for this long is closed.
-    pub first_request_time_max: Duration,
+    /// A connection on which no request begins, or its head does not end, for this long is closed.
+    pub idle_time_max: Duration,
 }
 
 impl Default for RpcLimits {
@@ -181,7 +181,7 @@ impl Default for RpcLimits {
             waiting_max: 4_096,
             call_time_max: Duration::from_secs(30),
             request_time_max: Duration::from_secs(120),
-            first_request_time_max: Duration::from_secs(10),
+            idle_time_max: Duration::from_secs(60),
         }
     }
 }

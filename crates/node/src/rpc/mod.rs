@@ -13,6 +13,7 @@ mod error;
 mod eth;
 mod evm;
 mod filters;
+mod listen;
 mod middleware;
 mod net;
 mod personal;

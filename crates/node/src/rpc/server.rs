@@ -3,6 +3,7 @@
 use super::{
     Rpc,
     config::{CorsOrigins, RpcConfig, RpcLimits},
+    listen::{self, ConnectionBounds},
     methods,
     middleware::{GateLayer, GethWords},
 };
@@ -11,12 +12,13 @@ use alloy_primitives::hex;
 use jsonrpsee::{
     core::traits::IdProvider,
     server::{
-        BatchRequestConfig, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle,
-        middleware::rpc::RpcServiceBuilder,
+        BatchRequestConfig, Methods, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle,
+        middleware::rpc::RpcServiceBuilder, stop_channel,
     },
     types::SubscriptionId,
 };
 use std::{io, net::SocketAddr, time::Duration};
+use tokio::net::TcpListener;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 /// The server could not be started.
@@ -47,18 +49,25 @@ impl RpcServer {
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
         let listen_error = |source| RpcStartError::Listen { address: config.listen, source };
         let rpc = Rpc::new(node, config.insecure_accounts, config.limits);
-        let methods = jsonrpsee::server::Methods::from(methods(&rpc, &config.namespaces));
+        let methods = Methods::from(methods(&rpc, &config.namespaces));
         let offered = methods.clone();
         let gate = GateLayer { origins: config.cors.clone(), request_time_max: config.limits.request_time_max };
-        let server = Server::builder()
+        let services = Server::builder()
             .set_config(server_config(&config.limits))
             .set_http_middleware(tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(gate))
             .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| GethWords::new(inner, offered.clone())))
-            .build(config.listen)
-            .await
-            .map_err(listen_error)?;
-        let address = server.local_addr().map_err(listen_error)?;
-        Ok(Self { address, handle: server.start(methods) })
+            .to_service_builder();
+        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let (stop, handle) = stop_channel();
+        let bounds = ConnectionBounds {
+            connections_max: config.limits.connections_max as usize,
+            idle_time_max: config.limits.idle_time_max,
+        };
+        let of_connection = stop.clone();
+        let service = move || services.clone().build(methods.clone(), of_connection.clone());
+        tokio::spawn(listen::accept(listener, bounds, stop, service));
+        Ok(Self { address, handle })
     }
 
     /// Where it listens.
@@ -82,7 +91,6 @@ fn server_config(limits: &RpcLimits) -> ServerConfig {
         .max_subscriptions_per_connection(limits.subscriptions_per_connection_max)
         .set_message_buffer_capacity(limits.messages_per_connection_max)
         .set_batch_request_config(BatchRequestConfig::Limit(limits.batch_requests_max))
-        .set_first_request_timeout(Some(limits.first_request_time_max))
         .enable_ws_ping(PingConfig::new().ping_interval(Duration::from_secs(30)))
         .set_id_provider(QuantityIds(RandomStringIdProvider::new(16)))
         .build()

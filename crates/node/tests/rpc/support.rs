@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Served {
     pub(crate) node: NodeHandle,
     pub(crate) address: SocketAddr,
-    _server: RpcServer,
+    server: RpcServer,
     http: reqwest::Client,
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn serve_node(node: NodeHandle, change: impl FnOnce(&mut RpcCon
     let mut config = RpcConfig::insecure_dev(([127, 0, 0, 1], 0).into(), dev_accounts());
     change(&mut config);
     let server = RpcServer::start(node.clone(), config).await.unwrap();
-    Served { node, address: server.address(), _server: server, http: reqwest::Client::new() }
+    Served { node, address: server.address(), server, http: reqwest::Client::new() }
 }
 
 /// The address of a dev account.
@@ -52,6 +52,11 @@ pub(crate) fn account(index: usize) -> Address {
 impl Served {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Stops the server, not the node.
+    pub(crate) async fn stop(self) {
+        self.server.stop().await;
     }
 
     /// Posts these bytes as JSON.

@@ -122,7 +122,7 @@ async fn a_request_that_never_ends_is_ended() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let served = serve(|config| {
         config.limits.request_time_max = Duration::from_millis(200);
-        config.limits.first_request_time_max = Duration::from_millis(200);
+        config.limits.idle_time_max = Duration::from_millis(200);
     })
     .await;
     let begun = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
@@ -157,4 +157,37 @@ async fn a_flood_of_calls_is_answered_or_told_to_wait_and_blocks_go_on() {
     assert!(answers.iter().any(|(_, message)| message.contains("out of gas")), "{answers:?}");
     assert!(answers.iter().any(|(_, message)| message.contains("try again")), "{answers:?}");
     assert_eq!(served.height().await, 5);
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_turned_away_and_there_is_room_again_when_some_end() {
+    use tokio::{io::AsyncReadExt, net::TcpStream};
+    let served = serve(|config| {
+        config.limits.connections_max = 2;
+        config.limits.idle_time_max = Duration::from_millis(300);
+    })
+    .await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    let mut third = TcpStream::connect(served.address).await.unwrap();
+    let mut answer = String::new();
+    third.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 429") && answer.ends_with("too many connections\n"), "{answer}");
+    // The silent ones are closed, and there is room.
+    for socket in &mut silent {
+        assert_eq!(socket.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    }
+    assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_answers_no_more() {
+    let served = dev().await;
+    let mut socket = served.web_socket().await;
+    assert_eq!(socket.call("eth_chainId", json!([])).await, "0x7a69");
+    let address = served.address;
+    tokio::time::timeout(Duration::from_secs(10), served.stop()).await.expect("it stops");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }

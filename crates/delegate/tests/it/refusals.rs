@@ -40,6 +40,22 @@ fn delegatecall_and_callcode_are_refused() {
 }
 
 #[test]
+fn an_account_that_delegates_to_the_delegate_is_not_the_delegate() {
+    // EIP-7702: the account runs the delegate's code, which is the invalid instruction, and nothing else.
+    let mut world = World::new();
+    let designator = [&[0xef, 0x01, 0x00], CRYPTO_DELEGATE.as_slice()].concat();
+    world.account(INNER, 0, 1, designator.into());
+    let data = world.invoke_data(b"x");
+    let (run, records, _) = world.build_and_replay(&tx(INNER, data.clone(), GAS));
+    assert!(run.result.is_halt() && records.is_empty());
+    for kind in Kind::ALL {
+        let world = world.clone().with_code(OUTER, Asm::new().call(kind, INNER, &data).store(0).stop());
+        let (run, records, _) = world.build_and_replay(&tx(OUTER, Bytes::new(), GAS));
+        assert_eq!((stored(&run, OUTER, 0), records.len()), (U256::ZERO, 0), "{kind:?}");
+    }
+}
+
+#[test]
 fn value_is_refused_and_returned() {
     let world = World::new();
     let result = through(world.clone(), Kind::Call, &world.invoke_data(b"x"), 5);

@@ -115,14 +115,21 @@ impl FabricClient {
     ) -> Result<T, FabricFault> {
         match tokio::time::timeout(timeout, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
+            // tonic's client keeps the deadline too; either may be first.
+            Ok(Err(status)) if has_cause::<tonic::TimeoutExpired>(&status) => Err(self.too_late(timeout)),
             Ok(Err(status)) => Err(self.fault_of(&status)),
-            Err(_) => Err(match self.line.trouble() {
-                Some(trouble) => FabricFault::new(UnavailableReason::HostUnreachable, trouble),
-                None => FabricFault::new(
-                    UnavailableReason::DeadlineExceeded,
-                    format!("{} did not answer within {} ms", self.line.name(), timeout.as_millis()),
-                ),
-            }),
+            Err(_) => Err(self.too_late(timeout)),
+        }
+    }
+
+    /// The time is over: because there is no connection, or because there was no answer.
+    fn too_late(&self, timeout: Duration) -> FabricFault {
+        match self.line.trouble() {
+            Some(trouble) => FabricFault::new(UnavailableReason::HostUnreachable, trouble),
+            None => FabricFault::new(
+                UnavailableReason::DeadlineExceeded,
+                format!("{} did not answer within {} ms", self.line.name(), timeout.as_millis()),
+            ),
         }
     }
 
@@ -177,9 +184,15 @@ fn timed<T>(message: T, timeout: Duration) -> Request<T> {
 
 /// Did the connection fail, rather than the host say no?
 fn is_transport(status: &Status) -> bool {
+    has_cause::<tonic::transport::Error>(status)
+        || has_cause::<hyper::Error>(status)
+        || has_cause::<tonic::ConnectError>(status)
+}
+
+fn has_cause<E: std::error::Error + 'static>(status: &Status) -> bool {
     let mut source = status.source();
     while let Some(error) = source {
-        if error.is::<tonic::transport::Error>() || error.is::<hyper::Error>() || error.is::<tonic::ConnectError>() {
+        if error.is::<E>() {
             return true;
         }
         source = error.source();

@@ -142,8 +142,11 @@ impl Registrar {
         self.roster.bind(chain.domain)?;
         for cryptlet in self.roster.cryptlets() {
             if self.roster.running(cryptlet.id).is_empty() {
-                let next = Cryptlet { key_epoch: cryptlet.key_epoch + 1, ..cryptlet };
-                self.start(next, chain, InstanceState::Pending)?;
+                let (id, next) = (cryptlet.id, Cryptlet { key_epoch: cryptlet.key_epoch + 1, ..cryptlet });
+                // One that cannot start must not keep the others from it; calls of it are told that it did not start.
+                if let Err(error) = self.start(next, chain, InstanceState::Pending) {
+                    tracing::error!(cryptlet = %id, %error, "a cryptlet could not be started again");
+                }
             }
         }
         Ok(self.roster.pending())

@@ -5,8 +5,8 @@ mod support;
 
 use alloy_primitives::Address;
 use cryptlet_host::{
-    ClientIdentity, ClientOptions, DESCRIPTOR_PATH, DescriptorPin, FabricClient, Host, HostError, PackageRef, Role, Server,
-    SignedDescriptor, fetch_descriptor,
+    ClientIdentity, ClientOptions, DESCRIPTOR_PATH, DescriptorPin, FabricClient, Host, HostError, PackageRef, Role,
+    Server, SignedDescriptor, fetch_descriptor,
 };
 use cryptlet_primitives::UnavailableReason;
 use std::{net::SocketAddr, time::Duration};
@@ -265,7 +265,9 @@ async fn the_descriptor_is_fetched_and_pinned() {
         assert!(matches!(error, HostError::DescriptorSigner { .. }), "{error}");
         assert!(error.to_string().contains("--crypto-delegate-signature"), "{error}");
     }
-    for bad in ["ftp://example.org", "nonsense", "http://127.0.0.1:1/", "file:///no/such/file", &format!("{}/x", urls[0])] {
+    for bad in
+        ["ftp://example.org", "nonsense", "http://127.0.0.1:1/", "file:///no/such/file", &format!("{}/x", urls[0])]
+    {
         let error = fetch_descriptor(bad, DescriptorPin::Signer(host.address()), &clock).await.unwrap_err();
         assert!(matches!(error, HostError::DescriptorUnreachable { .. }), "{error}");
     }

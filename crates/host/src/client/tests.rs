@@ -90,8 +90,18 @@ async fn every_lie_is_a_fault_with_its_reason() {
         (WrongRequest, Box::new(|| answer(|_, result| result.request_hash = raw([1; 32])))),
         (OverLimit, Box::new(|| answer(|answer, _| answer.output = raw([0; 101])))),
         (OverLimit, Box::new(|| answer(|answer, _| answer.output = raw(vec![0; 1 << 20])))),
-        (Malformed, Box::new(|| Ok(InvokeResponse { outcome: Some(Outcome::Fault(Fault { reason: 77, detail: String::new() })) }))),
-        (NoInstance, Box::new(|| Ok(InvokeResponse { outcome: Some(Outcome::Fault(Fault { reason: 2, detail: String::new() })) }))),
+        (
+            Malformed,
+            Box::new(|| {
+                Ok(InvokeResponse { outcome: Some(Outcome::Fault(Fault { reason: 77, detail: String::new() })) })
+            }),
+        ),
+        (
+            NoInstance,
+            Box::new(|| {
+                Ok(InvokeResponse { outcome: Some(Outcome::Fault(Fault { reason: 2, detail: String::new() })) })
+            }),
+        ),
         (Overloaded, Box::new(|| Err(Status::resource_exhausted("busy")))),
         (HostUnreachable, Box::new(|| Err(Status::unavailable("away")))),
         (DeadlineExceeded, Box::new(|| Err(Status::deadline_exceeded("late")))),

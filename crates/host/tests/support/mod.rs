@@ -7,9 +7,7 @@ use cryptlet_host::{
     Anchor, ChainFacts, Clock, Durability, FileVault, Host, HostConfig, HostParts, Package, PackageRef, Registered,
     SystemEntropy, WasmLauncher, launch::Launcher,
 };
-use cryptlet_primitives::{
-    CryptletRequest, FabricAnswer, FabricDomain, Invocation, InvocationMode, ResultStatus,
-};
+use cryptlet_primitives::{CryptletRequest, FabricAnswer, FabricDomain, Invocation, InvocationMode, ResultStatus};
 use std::{
     sync::{
         Arc,
@@ -82,7 +80,8 @@ pub fn chain_at(block: u64) -> ChainFacts {
 
 pub fn package(name: &str, code: Vec<u8>) -> Package {
     let config = format!(r#"{{"name":"{name}","publicKey":""}}"#);
-    Package::new(config.into(), code.into(), Bytes::from_static(b"// header"), Bytes::from_static(b"[]")).unwrap()
+    Package::new(config.into_bytes().into(), code.into(), Bytes::from_static(b"// header"), Bytes::from_static(b"[]"))
+        .unwrap()
 }
 
 /// Publishes and registers a guest.
@@ -185,7 +184,7 @@ fn component(body: &str) -> Vec<u8> {
       (local.get $at)))
   (core instance $heap (instantiate $heap-module))
   (core func $observed-at (canon lower (func $host "observed-at")))
-  (core func $random (canon lower (func $host "random") (memory $heap "memory") (realloc (func $heap "realloc"))))
+  (core func $random (canon lower (func $host "random") (memory (core memory $heap "memory")) (realloc (core func $heap "realloc"))))
   (core instance $imports (export "observed-at" (func $observed-at)) (export "random" (func $random)))
   (core module $main-module
     (import "heap" "memory" (memory 4))
@@ -201,7 +200,7 @@ fn component(body: &str) -> Vec<u8> {
   (core instance $main (instantiate $main-module
     (with "heap" (instance $heap)) (with "host" (instance $imports))))
   (func (export "handle") (param "input" (list u8)) (result (result (list u8) (error $failure)))
-    (canon lift (core func $main "handle") (memory $heap "memory") (realloc (func $heap "realloc")))))"#
+    (canon lift (core func $main "handle") (memory (core memory $heap "memory")) (realloc (core func $heap "realloc")))))"#
     );
     wat::parse_str(text).unwrap()
 }

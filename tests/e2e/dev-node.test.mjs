@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { cryptlet, rpc, run, startDevNode } from './support/node.mjs';
+import { cryptlet, root, rpc, run, startDevNode } from './support/node.mjs';
 
 // The first and the last account of the well-known test mnemonic.
 const FIRST = '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266';
@@ -90,6 +90,22 @@ test('a port that is taken is said to be taken', async () => {
     const { code, stderr } = await run(cryptlet, ['node', '--dev', '--no-examples', '--port', port]);
     assert.notEqual(code, 0);
     assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${port}.*in use`));
+  } finally {
+    await node.stop();
+  }
+});
+
+test('a package is registered with the host inside a dev node and called', async () => {
+  const node = await startDevNode('--no-examples');
+  try {
+    const flags = ['--rpc-url', node.ready.http, '--json'];
+    const registered = await run(cryptlet, ['register', path.join(root, 'examples/equity-tools'), ...flags]);
+    assert.equal(registered.code, 0, registered.stderr);
+    const { code, stdout, stderr } = await run(cryptlet, [
+      'invoke', 'equity-tools', 'relativeStrengthIndex(uint256[],uint32)(uint256)', '[10,20]', '1', ...flags,
+    ]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout).result, [(100n * 10n ** 18n).toString()]);
   } finally {
     await node.stop();
   }

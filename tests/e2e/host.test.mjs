@@ -1,11 +1,11 @@
 // A host in a process of its own, reached over mutual TLS: found by its signed descriptor, and then taken away.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Interface } from 'ethers';
-import { audit, cryptlet, rpc, run, start } from './support/node.mjs';
+import { audit, cryptlet, root, rpc, run, start } from './support/node.mjs';
 import { artifact } from './support/swap.mjs';
 
 const tools = new Interface(artifact('StockClient').abi);
@@ -17,7 +17,7 @@ before(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'cryptlet-e2e-'));
   host = await startHost();
   await enroll('operator', '--operator');
-  await enroll('stranger-to-be');
+  await enroll('caller');
 });
 after(async () => {
   await node?.stop();
@@ -37,7 +37,7 @@ async function enroll(name, ...flags) {
 
 const nodeFlags = (signature = host.ready.address, identity = 'operator') => [
   'node', '--dev', '--port', '0', '--datadir', path.join(folder, 'node'), '--unavailable-after-blocks', '3',
-  '--parked-block-interval-ms', '100', '--call-timeout-ms', '2000',
+  '--parked-block-interval-ms', '100', '--call-timeout-ms', '2000', '--host-patience-ms', '500',
   '--crypto-delegate-path', host.ready.descriptor, '--crypto-delegate-signature', signature,
   '--crypto-delegate-identity', path.join(folder, `${identity}.pem`),
 ];
@@ -112,4 +112,33 @@ test('an exported chain replays without host or network to the same state root',
     const verified = await run('unshare', ['--map-root-user', '--net', ...command, 'verify', file, '--json']);
     assert.equal(verified.code, 0, verified.stderr);
   }
+});
+
+test('a package is registered with the host and called', async () => {
+  const package_ = path.join(folder, 'package');
+  await cp(path.join(root, 'examples/equity-tools'), package_, { recursive: true });
+  const config = JSON.parse(await readFile(path.join(package_, 'config.json'), 'utf8'));
+  await writeFile(path.join(package_, 'config.json'), JSON.stringify({ ...config, name: 'my-tools' }));
+  const registered = await run(cryptlet, [
+    'register', package_, '--rpc-url', node.ready.http, '--json', '--crypto-delegate-path', host.ready.descriptor,
+    '--crypto-delegate-signature', host.ready.address, '--crypto-delegate-identity', path.join(folder, 'operator.pem'),
+  ]);
+  assert.equal(registered.code, 0, registered.stderr);
+  const { cryptletId } = JSON.parse(registered.stdout);
+  const call = ['movingAverage(uint256[],uint32)(uint256[])', '[10,20,30]', '2', '--rpc-url', node.ready.http, '--json'];
+  for (const wanted of ['my-tools', cryptletId]) {
+    const { code, stdout, stderr } = await run(cryptlet, ['invoke', wanted, ...call]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout).result, [['15', '25']]);
+  }
+});
+
+test('a node that was enrolled to call may not publish', async () => {
+  const { code, stderr } = await run(cryptlet, [
+    'register', path.join(root, 'examples/equity-tools'), '--rpc-url', node.ready.http, '--crypto-delegate-path',
+    host.ready.descriptor, '--crypto-delegate-signature', host.ready.address, '--crypto-delegate-identity',
+    path.join(folder, 'caller.pem'),
+  ]);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /operator/i);
 });

@@ -108,6 +108,9 @@ pub(crate) struct NodeArgs {
     /// Milliseconds a host has for one answer
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(10..=600_000), help_heading = "Cryptlet fabric")]
     pub(crate) call_timeout_ms: u64,
+    /// Milliseconds a waiting call gives its host at least, however fast blocks follow each other
+    #[arg(long, value_name = "MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(0..=3_600_000), help_heading = "Cryptlet fabric")]
+    pub(crate) host_patience_ms: u64,
     /// Container workers of the embedded host; by default one per core
     #[arg(long, value_name = "N", help_heading = "Cryptlet fabric")]
     pub(crate) workers: Option<usize>,

@@ -9,20 +9,50 @@ use alloy::primitives::{Address, B256};
 use anyhow::{Context, Result};
 use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
-    ChainFacts, ClientIdentity, ClientOptions, FACTORY_NAME, FabricClient, FileVault, Host, HostConfig, HostParts, Package,
-    PackageRef, Registered, SystemClock, SystemEntropy, Vault, WasmLauncher, fetch_descriptor,
+    ChainFacts, ClientIdentity, ClientOptions, DESCRIPTOR_PATH, FACTORY_NAME, FabricClient, FileVault, Host, HostConfig,
+    HostParts, Package, PackageRef, Registered, Role, ScryptCost, SecretString, Server, SystemClock, SystemEntropy, Vault,
+    WasmLauncher, fetch_descriptor,
 };
 use cryptlet_node::Fabric;
 use cryptlet_primitives::{CryptletId, FabricAnswer, FabricFault, Invocation, RegistrationId};
 use futures::future::BoxFuture;
-use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+use jsonrpsee::{Methods, RpcModule, types::ErrorObjectOwned};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+/// JSON-RPC method of a dev node: how to reach its embedded host as an operator.
+const DEV_DOOR_METHOD: &str = "cryptlet_insecureDevHost";
 
 /// A way to the fabric, as an operator has it.
-#[derive(Clone)]
 pub(crate) struct FabricAccess {
     client: FabricClient,
-    /// Kept alive: its workers end with it.
-    _embedded: Option<Host>,
+    embedded: Option<Embedded>,
+}
+
+/// A host of this process. Its workers and its doors end with it.
+struct Embedded {
+    door: DevDoor,
+    _servers: [Server; 2],
+    _host: Host,
+}
+
+/// How `cryptlet register` reaches the host embedded in a dev node: like any other host, but the node hands out the
+/// certificate to whoever asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DevDoor {
+    /// URL of the descriptor.
+    descriptor: String,
+    /// Who signs it.
+    signature: String,
+    /// An operator's certificate and key, as a PEM bundle.
+    identity: String,
 }
 
 impl FabricAccess {
@@ -35,8 +65,28 @@ impl FabricAccess {
         if !args.dev {
             return Ok(None);
         }
-        let host = Host::start(HostConfig::new(folder), host_parts(folder, None, args.workers)?)?;
-        Ok(Some(Self { client: FabricClient::in_process(&host, options), _embedded: Some(host) }))
+        let host = listening_host(folder, args.workers)?;
+        let client = FabricClient::in_process(&host.host, options);
+        Ok(Some(Self { client, embedded: Some(host.open().await?) }))
+    }
+
+    /// The host embedded in the dev node at this address.
+    pub(crate) async fn of_dev_node(chain: &Chain) -> Result<Self> {
+        let door: DevDoor = chain.raw(DEV_DOOR_METHOD, [(); 0]).await.context(
+            "this node has no embedded host; name one with --crypto-delegate-path and --crypto-delegate-signature",
+        )?;
+        let options = ClientOptions::default();
+        let descriptor = fetch_descriptor(&door.descriptor, door.signature.parse()?, options.clock.as_ref()).await?;
+        let identity = ClientIdentity::from_pem_bundle(&door.identity)?;
+        Ok(Self { client: FabricClient::connect(&descriptor, &identity, options)?, embedded: None })
+    }
+
+    /// JSON-RPC methods that a dev node offers for its embedded host.
+    pub(crate) fn extensions(&self) -> Result<Methods> {
+        let Some(embedded) = &self.embedded else { return Ok(Methods::new()) };
+        let mut module = RpcModule::new(embedded.door.clone());
+        module.register_method(DEV_DOOR_METHOD, |_, door, _| Ok::<_, ErrorObjectOwned>(door.clone()))?;
+        Ok(module.into())
     }
 
     /// The fabric that `--crypto-delegate-path` points to, if it is given. Nothing is trusted before its signature holds.
@@ -51,7 +101,7 @@ impl FabricAccess {
         )?;
         let bundle = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let identity = ClientIdentity::from_pem_bundle(&bundle).with_context(|| format!("{}", file.display()))?;
-        Ok(Some(Self { client: FabricClient::connect(&descriptor, &identity, options)?, _embedded: None }))
+        Ok(Some(Self { client: FabricClient::connect(&descriptor, &identity, options)?, embedded: None }))
     }
 
     /// Hands a package to the host.
@@ -95,6 +145,39 @@ impl FabricAccess {
     }
 }
 
+/// A host with a port of its own, not yet listening on it.
+struct ListeningHost {
+    host: Host,
+    listen: SocketAddr,
+}
+
+fn listening_host(folder: &Path, workers: Option<usize>) -> Result<ListeningHost> {
+    let listen = free_port(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let config = HostConfig { endpoints: vec![listen.to_string()], ..HostConfig::new(folder) };
+    let host = Host::start(config, host_parts(folder, None, workers)?)?;
+    Ok(ListeningHost { host, listen })
+}
+
+impl ListeningHost {
+    async fn open(self) -> Result<Embedded> {
+        let Self { host, listen } = self;
+        let door = host.serve_tls(listen).await?;
+        let plate = host.serve_descriptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let identity = host.enroll("dev-operator", Role::Operator)?;
+        let dev_door = DevDoor {
+            descriptor: format!("http://{}{DESCRIPTOR_PATH}", plate.address()),
+            signature: host.address().to_string(),
+            identity: identity.to_pem_bundle().to_string(),
+        };
+        Ok(Embedded { door: dev_door, _servers: [door, plate], _host: host })
+    }
+}
+
+/// The address with a port that was free a moment ago in place of port 0.
+pub(crate) fn free_port(listen: SocketAddr) -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind(listen)?.local_addr()?)
+}
+
 async fn facts(chain: &Chain) -> Result<ChainFacts> {
     let anchor = chain.anchor().await?;
     Ok(ChainFacts {
@@ -105,12 +188,12 @@ async fn facts(chain: &Chain) -> Result<ChainFacts> {
 
 /// What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a keystore in
 /// its folder, opened with the passphrase if there is one.
-pub(crate) fn host_parts(folder: &Path, passphrase: Option<cryptlet_host::SecretString>, workers: Option<usize>) -> Result<HostParts> {
+pub(crate) fn host_parts(folder: &Path, passphrase: Option<SecretString>, workers: Option<usize>) -> Result<HostParts> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let entropy = Arc::new(SystemEntropy);
     let vault: Arc<dyn Vault> = Arc::new(match passphrase {
         Some(passphrase) => {
-            FileVault::open(&folder.join("vault.age"), passphrase, cryptlet_host::ScryptCost::INTERACTIVE)?
+            FileVault::open(&folder.join("vault.age"), passphrase, ScryptCost::INTERACTIVE)?
         }
         None => FileVault::open_insecure_dev(folder, entropy.as_ref())?,
     });

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{EnrollArgs, HostAction, HostArgs, ServeArgs},
-    fabric::host_parts,
+    fabric::{free_port, host_parts},
     logs, signals,
 };
 use anyhow::{Context, Result};
@@ -39,17 +39,15 @@ struct Ready {
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let parts = host_parts(&args.datadir, passphrase(args.passphrase_file.as_deref())?, args.workers)?;
     // The door is opened before the descriptor that names it is signed.
-    let port = match args.listen.port() {
-        0 => free_port(args.listen)?,
-        port => port,
-    };
+    let listen = free_port(args.listen)
+        .with_context(|| format!("{} cannot be listened on", args.listen))?;
     let config = HostConfig {
-        endpoints: vec![format!("{}:{port}", args.name)],
+        endpoints: vec![format!("{}:{}", args.name, listen.port())],
         names: vec![args.name.clone(), args.listen.ip().to_string()],
         ..HostConfig::new(&args.datadir)
     };
     let host = Host::start(config, parts)?;
-    let door = host.serve_tls(SocketAddr::new(args.listen.ip(), port)).await?;
+    let door = host.serve_tls(listen).await?;
     let plate = host.serve_descriptor(args.descriptor_listen).await?;
     print(&args, &Ready {
         ready: true,
@@ -106,10 +104,6 @@ fn passphrase(file: Option<&Path>) -> Result<Option<SecretString>> {
     let Some(file) = file else { return Ok(None) };
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))
-}
-
-fn free_port(listen: SocketAddr) -> Result<u16> {
-    Ok(std::net::TcpListener::bind(listen)?.local_addr()?.port())
 }
 
 fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {

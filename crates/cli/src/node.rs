@@ -49,7 +49,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     };
     let node = Node::start(node_config(&args), spec.clone(), chain, seam)?;
     let listen = SocketAddr::new(args.http_addr, args.http_port);
-    let server = RpcServer::start(node.clone(), rpc_config(listen, accounts.as_ref())).await?;
+    let server = RpcServer::start(node.clone(), rpc_config(listen, accounts.as_ref(), fabric.as_ref())?).await?;
 
     let deployments = match (&accounts, &fabric) {
         (Some(accounts), Some(fabric)) if spec.limits().is_some() => {
@@ -106,6 +106,7 @@ fn node_config(args: &NodeArgs) -> NodeConfig {
                 parked_block_interval_ms: args.parked_block_interval_ms,
             },
             attempt_timeout_ms: args.call_timeout_ms,
+            patience_ms: args.host_patience_ms,
             ..MinerConfig::default()
         },
         simulation: SimulationLimits {
@@ -116,11 +117,10 @@ fn node_config(args: &NodeArgs) -> NodeConfig {
     }
 }
 
-fn rpc_config(listen: SocketAddr, accounts: Option<&Accounts>) -> RpcConfig {
-    match accounts {
-        Some(accounts) => RpcConfig::insecure_dev(listen, accounts.funded.clone()),
-        None => RpcConfig::public(listen),
-    }
+fn rpc_config(listen: SocketAddr, accounts: Option<&Accounts>, fabric: Option<&FabricAccess>) -> Result<RpcConfig> {
+    let Some(accounts) = accounts else { return Ok(RpcConfig::public(listen)) };
+    let extensions = fabric.map(FabricAccess::extensions).transpose()?.unwrap_or_default();
+    Ok(RpcConfig { extensions, ..RpcConfig::insecure_dev(listen, accounts.funded.clone()) })
 }
 
 /// Goes over to the way of mining that the flags ask for.

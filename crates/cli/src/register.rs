@@ -21,9 +21,10 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
         None => dev::operator(),
     };
     let chain = Chain::sender(&args.rpc_url, key)?;
-    let fabric = FabricAccess::elsewhere(&args.fabric, ClientOptions::default())
-        .await?
-        .context("which host? Name its descriptor with --crypto-delegate-path and --crypto-delegate-signature")?;
+    let fabric = match FabricAccess::elsewhere(&args.fabric, ClientOptions::default()).await? {
+        Some(fabric) => fabric,
+        None => FabricAccess::of_dev_node(&chain).await?,
+    };
     progress.step("handing the package to the host");
     fabric.publish(&package).await?;
     progress.step("registering");

@@ -1,6 +1,7 @@
 //! What the server is started with. Every bound has its unit in its name.
 
 use alloy::signers::local::PrivateKeySigner;
+use jsonrpsee::Methods;
 use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
 
 /// How to serve JSON-RPC.
@@ -14,6 +15,8 @@ pub struct RpcConfig {
     pub namespaces: BTreeSet<Namespace>,
     /// Accounts the node signs for. Whoever reaches the port can spend from them: development only.
     pub insecure_accounts: Vec<PrivateKeySigner>,
+    /// Methods of whoever starts the node, beside its own.
+    pub extensions: Methods,
     /// Bounds.
     pub limits: RpcLimits,
 }
@@ -26,6 +29,7 @@ impl RpcConfig {
             cors: CorsOrigins::Any,
             namespaces: Namespace::ALL.into(),
             insecure_accounts: accounts,
+            extensions: Methods::new(),
             limits: RpcLimits::default(),
         }
     }
@@ -37,6 +41,7 @@ impl RpcConfig {
             cors: CorsOrigins::None,
             namespaces: [Namespace::Eth, Namespace::Net, Namespace::Web3, Namespace::Cryptlet].into(),
             insecure_accounts: Vec::new(),
+            extensions: Methods::new(),
             limits: RpcLimits::default(),
         }
     }

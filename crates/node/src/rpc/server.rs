@@ -10,7 +10,7 @@ use super::{
 use crate::service::NodeHandle;
 use alloy_primitives::hex;
 use jsonrpsee::{
-    core::traits::IdProvider,
+    core::{RegisterMethodError, traits::IdProvider},
     server::{
         BatchRequestConfig, Methods, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle,
         middleware::rpc::RpcServiceBuilder, stop_channel,
@@ -35,6 +35,9 @@ pub enum RpcStartError {
     /// An origin is no header value.
     #[error("{0:?} is not an origin; write scheme://host[:port]")]
     Origin(String),
+    /// An extension has a name that the node has already.
+    #[error("an extension of JSON-RPC: {0}")]
+    Extension(#[from] RegisterMethodError),
 }
 
 /// A running server. It ends when this is dropped or [`RpcServer::stop`] is called.
@@ -49,7 +52,8 @@ impl RpcServer {
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
         let listen_error = |source| RpcStartError::Listen { address: config.listen, source };
         let rpc = Rpc::new(node, config.insecure_accounts, config.limits);
-        let methods = Methods::from(methods(&rpc, &config.namespaces));
+        let mut methods = Methods::from(methods(&rpc, &config.namespaces));
+        methods.merge(config.extensions)?;
         let offered = methods.clone();
         let gate = GateLayer { origins: config.cors.clone(), request_time_max: config.limits.request_time_max };
         let services = Server::builder()

@@ -62,7 +62,8 @@ impl HostConfig {
             folder: folder.into(),
             endpoints: vec!["127.0.0.1:9443".to_owned()],
             names: vec!["localhost".to_owned()],
-            calls_max: 2 * cores,
+            // More than run at once: the rest wait for a worker, or share a flush of the log.
+            calls_max: 16 * cores,
             queue_max: 1024,
             call_timeout: Duration::from_secs(60),
             input_bytes_max: 1 << 20,

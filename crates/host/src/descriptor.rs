@@ -4,7 +4,7 @@
 use crate::{error::HostError, identity::DigestSigner};
 use alloy_primitives::{Address, B256, FixedBytes};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain, sol};
-use cryptlet_primitives::Signature65;
+use cryptlet_primitives::{FabricDomain, Signature65};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -163,6 +163,15 @@ impl SignedDescriptor {
         Ok(signed)
     }
 
+    /// Does this fabric serve this chain? One that serves none yet may come to.
+    pub fn check_chain(&self, domain: FabricDomain) -> Result<(), HostError> {
+        let Descriptor { chain_id: Some(chain_id), genesis_hash: Some(genesis_hash), .. } = self.descriptor else {
+            return Ok(());
+        };
+        let bound = FabricDomain { chain_id, genesis_hash };
+        if bound == domain { Ok(()) } else { Err(HostError::OtherChain { bound, given: domain }) }
+    }
+
     /// The document as it is served.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a descriptor is JSON")
@@ -257,6 +266,16 @@ mod tests {
                     "change {index}, {pin}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_fabric_of_another_chain_is_noticed() {
+        let signed = signed(&DigestSigner::generate(&SystemEntropy));
+        let ours = FabricDomain { chain_id: 31337, genesis_hash: B256::repeat_byte(1) };
+        assert!(signed.check_chain(ours).is_ok());
+        for other in [FabricDomain { chain_id: 1, ..ours }, FabricDomain { genesis_hash: B256::ZERO, ..ours }] {
+            assert!(matches!(signed.check_chain(other), Err(HostError::OtherChain { .. })));
         }
     }
 

@@ -122,6 +122,8 @@ impl Registrar {
         self.packages.add(&order.package)?;
         let cryptlet = contract_cryptlet(order, self.launcher.isolation());
         let first = self.start_or_reuse(cryptlet.clone(), chain)?;
+        // Its constructor registers it; nobody comes to confirm that.
+        self.roster.presume(first.registration_id);
         while self.roster.running(cryptlet.id).len() < usize::from(order.instances_min) {
             self.start(cryptlet.clone(), chain, InstanceState::Pending)?;
         }

@@ -164,6 +164,15 @@ impl Roster {
         }
     }
 
+    /// Lets an instance answer that was just handed to the contract which will register it.
+    pub(crate) fn presume(&self, registration: RegistrationId) {
+        for instance in self.state.lock().running.values_mut().flatten() {
+            if instance.registered.registration_id == registration && instance.state == InstanceState::Pending {
+                instance.state = InstanceState::Presumed;
+            }
+        }
+    }
+
     /// Lets an instance answer.
     pub(crate) fn activate(&self, registration: RegistrationId) -> Result<(), HostError> {
         let mut state = self.state.lock();

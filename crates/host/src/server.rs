@@ -41,6 +41,8 @@ use tonic::transport::server::Connected;
 
 /// How long a stopped server waits for the calls under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// Starting a container may mean compiling a large component. Calls have their own, shorter limit.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Connections that were accepted and wait to be served.
 const ACCEPTED_MAX: usize = 16;
 /// Silence after which the other side is asked whether it lives, and how long it may take to say so.
@@ -157,7 +159,7 @@ async fn serve<IO>(
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .timeout(config.call_timeout)
+        .timeout(config.call_timeout.max(START_TIMEOUT))
         .add_service(SecureChannelServer::new(service.clone()).max_decoding_message_size(bytes_max))
         .add_service(FactoryServer::new(service.clone()).max_decoding_message_size(bytes_max))
         .add_service(LookupServer::new(service.clone()).max_decoding_message_size(4096))

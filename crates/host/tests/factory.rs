@@ -140,6 +140,30 @@ async fn a_transaction_that_is_tried_again_gets_the_same_cryptlet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_contract_whose_transaction_was_lost_in_a_restart_gets_a_cryptlet_that_answers() {
+    let fixture = Fixture::new();
+    let (publisher, lost) = {
+        let host = fixture.start();
+        let factory = host.register_factory(PUBLISHER, chain_at(5)).unwrap();
+        (PUBLISHER, create(&host, &order(&factory, 1, &config(echo()))).await)
+    };
+    let host = fixture.start();
+    for registered in host.restart(chain_at(30)).unwrap() {
+        // An operator finds the factory on the chain, but not the contract's cryptlet.
+        if registered.publisher == publisher {
+            host.confirm_registration(registered.registration_id).unwrap();
+        }
+    }
+    let factory = host.register_factory(PUBLISHER, chain_at(30));
+    let reborn = factory.unwrap();
+    host.confirm_registration(reborn.registration_id).unwrap();
+    let created = create(&host, &at_anchor(order(&reborn, 2, &config(echo())), 31)).await;
+    assert_eq!((created.cryptletId, created.keyEpoch), (lost.cryptletId, 2));
+    let answer = host.invoke(at_anchor(call_of(&created, 3), 32)).await.unwrap();
+    assert_eq!(answer.result.registrationId, keys_of(&created).registration_id().0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_simulation_creates_nothing() {
     let host = Fixture::new().start();
     let factory = host.register_factory(PUBLISHER, chain_at(5)).unwrap();

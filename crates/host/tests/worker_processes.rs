@@ -11,11 +11,13 @@ use cryptlet_primitives::{ResultStatus, UnavailableReason};
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 use support::*;
 
+type Test = (&'static str, fn(&tokio::runtime::Runtime));
+
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("worker") {
         return cryptlet_container::worker::main();
     }
-    let tests: [(&str, fn(&tokio::runtime::Runtime)); 3] = [
+    let tests: [Test; 3] = [
         ("a_call_is_run_and_signed_in_processes_of_their_own", a_call_is_run_and_signed_in_processes_of_their_own),
         ("calls_in_number_are_all_answered_once", calls_in_number_are_all_answered_once),
         ("a_worker_that_is_killed_costs_no_answer", a_worker_that_is_killed_costs_no_answer),

@@ -1,4 +1,4 @@
-//! One file of the log: frames of `length (4, little-endian) ‖ checksum (8) ‖ payload`.
+//! One file of the log: frames of `length (4, little-endian) ‖ checksum of it (4) ‖ checksum of the payload (8) ‖ payload`.
 //!
 //! A crash can leave a torn frame at the end: it was never answered with, and is cut off. Damage anywhere else is an error,
 //! since answers that were given would be forgotten.
@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Bytes before a payload.
-pub(super) const HEADER_BYTES: u64 = 12;
+pub(super) const HEADER_BYTES: u64 = 16;
 /// Longest payload: no answer comes near.
 const PAYLOAD_BYTES_MAX: u32 = 32 << 20;
 
@@ -28,7 +28,9 @@ pub(super) struct Segment {
 
 /// Appends a frame to a buffer.
 pub(super) fn frame(payload: &[u8], buffer: &mut Vec<u8>) {
-    buffer.extend_from_slice(&u32::try_from(payload.len()).expect("answers are bounded").to_le_bytes());
+    let length = u32::try_from(payload.len()).expect("answers are bounded").to_le_bytes();
+    buffer.extend_from_slice(&length);
+    buffer.extend_from_slice(&checksum(&length)[..4]);
     buffer.extend_from_slice(&checksum(payload));
     buffer.extend_from_slice(payload);
 }
@@ -110,15 +112,25 @@ impl Segment {
             return Ok(None);
         }
         self.file.read_exact_at(&mut header, offset).map_err(|error| HostError::io("read", &self.path, error))?;
+        // A file that was lengthened before the crash, but not written, ends in zeros.
+        if header == [0; HEADER_BYTES as usize] {
+            return Ok(None);
+        }
         let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
+        if header[4..8] != checksum(&header[..4])[..4] || length > PAYLOAD_BYTES_MAX {
+            return Err(HostError::damaged(
+                &self.path,
+                format!("there is no answer at byte {offset}, where one begins"),
+            ));
+        }
         let frame_end = offset + HEADER_BYTES + u64::from(length);
-        if length > PAYLOAD_BYTES_MAX || frame_end > end {
+        if frame_end > end {
             return Ok(None);
         }
         let mut payload = vec![0; length as usize];
         let read = self.file.read_exact_at(&mut payload, offset + HEADER_BYTES);
         read.map_err(|error| HostError::io("read", &self.path, error))?;
-        if checksum(&payload)[..] == header[4..] {
+        if checksum(&payload)[..] == header[8..] {
             return Ok(Some(payload));
         }
         if frame_end == end {

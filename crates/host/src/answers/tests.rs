@@ -99,7 +99,7 @@ fn a_torn_end_is_cut_off_at_every_byte() {
 }
 
 #[test]
-fn damage_in_the_middle_is_an_error_that_names_the_file() {
+fn damage_anywhere_but_at_the_end_is_an_error_that_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("current.log");
     {
@@ -109,11 +109,16 @@ fn damage_in_the_middle_is_an_error_that_names_the_file() {
             log.keep(&invocation, &answer).unwrap();
         }
     }
-    let mut bytes = std::fs::read(&file).unwrap();
-    bytes[40] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
-    let error = AnswerLog::open(folder.path(), 1 << 20, Durability::Machine).unwrap_err();
-    assert!(error.to_string().contains("current.log"), "{error}");
+    let whole = std::fs::read(&file).unwrap();
+    for position in 0..2 * whole.len() / 3 {
+        let mut bytes = whole.clone();
+        bytes[position] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let error = AnswerLog::open(folder.path(), 1 << 20, Durability::Machine).unwrap_err();
+        assert!(error.to_string().contains("current.log"), "byte {position}: {error}");
+    }
+    std::fs::write(&file, [&whole[..], &[0; 100]].concat()).unwrap();
+    assert_eq!(open(folder.path()).len(), 3, "zeros at the end were never an answer");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     context::DelegateScope,
     parent::{ParentState, ParentStateError},
 };
-use alloy_primitives::{Address, B256, U256, keccak256, map::HashMap};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
 use cryptlet_attestation::{
     CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, SimulationPolicy,
 };
@@ -117,6 +117,16 @@ pub fn read_factory(state: &dyn ParentState) -> Result<Option<CryptletId>, Paren
     Ok((!factory.is_zero()).then_some(CryptletId(factory.into())))
 }
 
+/// What simulations are told in place of a cryptlet's answer, if its policy is `Stub`: at most `bytes_max` bytes of it.
+pub fn read_simulation_stub(
+    state: &dyn ParentState,
+    id: CryptletId,
+    bytes_max: usize,
+) -> Result<Bytes, ParentStateError> {
+    let entry = Structure::of_mapping(state, CRYPTLET_REGISTRY, slots::registry::CRYPTLETS.slot, id.0);
+    entry.bytes(slots::cryptlet::SIMULATION_STUB, bytes_max)
+}
+
 /// What has been read in this block. The parent state does not change while a block is executed.
 #[derive(Clone, Debug, Default)]
 pub struct RegistryCache {
@@ -193,6 +203,26 @@ impl<'a> Structure<'a> {
 
     fn word(&self, at: Packed) -> Result<U256, ParentStateError> {
         self.state.storage(self.address, self.base.wrapping_add(U256::from(at.slot)))
+    }
+
+    /// A Solidity `bytes` or `string`: up to 31 bytes stand in the slot itself, their length doubled in its lowest byte;
+    /// more stand from `keccak256(slot)` on, and the slot holds their length, doubled, plus one.
+    fn bytes(&self, at: Packed, bytes_max: usize) -> Result<Bytes, ParentStateError> {
+        let slot = self.base.wrapping_add(U256::from(at.slot));
+        let word = self.state.storage(self.address, slot)?;
+        if !word.bit(0) {
+            let length = usize::from(word.byte(0) / 2).min(31).min(bytes_max);
+            return Ok(Bytes::copy_from_slice(&word.to_be_bytes::<32>()[..length]));
+        }
+        let length = (word >> 1usize).saturating_to::<usize>().min(bytes_max);
+        let first = U256::from_be_bytes(keccak256(slot.to_be_bytes::<32>()).0);
+        let mut bytes = Vec::with_capacity(length.next_multiple_of(32));
+        for index in 0..length.div_ceil(32) {
+            let word = self.state.storage(self.address, first.wrapping_add(U256::from(index)))?;
+            bytes.extend_from_slice(&word.to_be_bytes::<32>());
+        }
+        bytes.truncate(length);
+        Ok(bytes.into())
     }
 }
 

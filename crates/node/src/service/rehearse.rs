@@ -24,7 +24,7 @@ use alloy_evm::{
 use cryptlet_attestation::SimulationPolicy as RegistryPolicy;
 use cryptlet_delegate::{
     DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal,
-    SimulateOutcome, SimulationGas, registry_layout::read_cryptlet, simulate_transaction,
+    SimulateOutcome, SimulationGas, registry_layout::{read_cryptlet, read_simulation_stub}, simulate_transaction,
 };
 use cryptlet_primitives::Invocation;
 use revm::{
@@ -150,7 +150,11 @@ impl Rehearsing {
         Ok(match entry.map(|entry| entry.simulation).unwrap_or_default() {
             RegistryPolicy::Live => SimulationPolicy::Live,
             RegistryPolicy::Memo => SimulationPolicy::Memo,
-            RegistryPolicy::Stub => SimulationPolicy::Stub(Default::default()),
+            RegistryPolicy::Stub => {
+                let bytes_max = scope.limits.output_bytes_max as usize;
+                let stub = read_simulation_stub(&*scope.state, invocation.cryptlet(), bytes_max);
+                SimulationPolicy::Stub(stub.map_err(|error| SimulationError::Storage(error.to_string()))?)
+            }
             RegistryPolicy::Deny => SimulationPolicy::Deny,
         })
     }

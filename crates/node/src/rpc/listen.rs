@@ -1,9 +1,8 @@
 //! Accepting connections: so many at once, and none that is silent for long.
 
-use hyper::body::Incoming;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use jsonrpsee::{
@@ -70,10 +69,10 @@ where
 {
     // Answers are small and whole: waiting for more to send with them only costs time.
     let _ = socket.set_nodelay(true);
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_max);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), TowerToHyperService::new(service));
-    let mut connection = pin!(connection);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(idle_max);
+    let connection = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+    let mut connection = pin!(connection.with_upgrades());
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = stop.shutdown() => {
@@ -82,7 +81,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(error, "an RPC connection failed");
+        tracing::debug!(%error, "an RPC connection ended");
     }
 }
 

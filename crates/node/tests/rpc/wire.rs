@@ -173,11 +173,13 @@ async fn more_connections_than_allowed_are_turned_away_and_there_is_room_again_w
     }
     let mut third = TcpStream::connect(served.address).await.unwrap();
     let mut answer = String::new();
-    third.read_to_string(&mut answer).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), third.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 429") && answer.ends_with("too many connections\n"), "{answer}");
     // The silent ones are closed, and there is room.
     for socket in &mut silent {
-        assert_eq!(socket.read(&mut [0; 16]).await.unwrap_or(0), 0);
+        let mut buffer = [0; 16];
+        let read = tokio::time::timeout(Duration::from_secs(10), socket.read(&mut buffer)).await.unwrap();
+        assert_eq!(read.unwrap_or(0), 0);
     }
     assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
 }

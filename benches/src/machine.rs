@@ -13,7 +13,8 @@ pub(crate) fn head() -> Result<String> {
     let model = field("model name").or_else(|| field("CPU part")).unwrap_or_else(|| "unknown processor".to_owned());
     let cores = std::thread::available_parallelism()?;
     let memory = read_to_string("/proc/meminfo")?;
-    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).context("/proc/meminfo has no MemTotal")?;
+    let total =
+        memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).context("/proc/meminfo has no MemTotal")?;
     let total_kib: f64 = total.trim().trim_end_matches("kB").trim().parse()?;
     let kernel = read_to_string("/proc/sys/kernel/osrelease")?;
     let kernel: String = kernel.trim().chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();

@@ -47,7 +47,15 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
     let block_gas = dev_genesis(&FabricLimits::default()).gas_limit;
     let evm = PlainEvm::new()?;
 
-    let columns = ["paths", "gas, cryptlet", "gas, Solidity", "gas ratio", "ms, cryptlet", "ms, Solidity (EVM alone)", "ms, Solidity transaction"];
+    let columns = [
+        "paths",
+        "gas, cryptlet",
+        "gas, Solidity",
+        "gas ratio",
+        "ms, cryptlet",
+        "ms, Solidity (EVM alone)",
+        "ms, Solidity transaction",
+    ];
     let mut section = Section::new("Monte Carlo: an option priced outside the EVM and inside", &columns).how(format!(
         "The example `monte-carlo`: the same algorithm, the same seed and paths, in a cryptlet (`OptionPricer`) and in Solidity \
          (`OptionPricerSolidity`). *ms, cryptlet* is a whole transaction on a node with a host: submission, container, signature, \

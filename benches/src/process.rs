@@ -94,7 +94,8 @@ impl NodeProcess {
     /// Resident memory, in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/PID/status has no VmRSS")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/PID/status has no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }
@@ -121,21 +122,16 @@ fn cpu_seconds(process: &str) -> Result<f64> {
 }
 
 /// The processor time of one thread of this process.
+#[derive(Clone)]
 pub(crate) struct ThreadClock(PathBuf);
 
 impl ThreadClock {
-    /// The youngest thread of this name.
-    pub(crate) fn named(name: &str) -> Result<Self> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc/self/task")? {
-            let path = entry?.path();
-            if std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name) {
-                let id: u32 = path.file_name().and_then(|id| id.to_str()?.parse().ok()).context("a thread's number")?;
-                found.push((id, path));
-            }
-        }
-        let (_, path) = found.into_iter().max().with_context(|| format!("this process has no thread named {name}"))?;
-        Ok(Self(path.join("schedstat")))
+    /// The oldest thread of this name that is none of `before`. (Threads inherit the name of whoever starts them.)
+    pub(crate) fn of_new_thread(name: &str, before: &[u32]) -> Result<Self> {
+        let mut threads = threads_named(name)?;
+        threads.retain(|id| !before.contains(id));
+        let id = threads.into_iter().min().with_context(|| format!("no new thread is named {name}"))?;
+        Ok(Self(format!("/proc/self/task/{id}/schedstat").into()))
     }
 
     /// Seconds on a processor so far.
@@ -146,9 +142,25 @@ impl ThreadClock {
     }
 }
 
+/// Threads of this process with this name.
+pub(crate) fn threads_named(name: &str) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        let path = entry?.path();
+        // A thread may end while we look.
+        if std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name) {
+            found.push(path.file_name().and_then(|id| id.to_str()?.parse().ok()).context("a thread's number")?);
+        }
+    }
+    Ok(found)
+}
+
 /// `anvil` of the tree's pinned tools, or else of the PATH.
 pub(crate) fn find_anvil() -> Option<PathBuf> {
-    let pinned = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
+    let pinned =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::iter::once(pinned).chain(std::env::split_paths(&path).map(|folder| folder.join("anvil"))).find(|file| file.is_file())
+    std::iter::once(pinned)
+        .chain(std::env::split_paths(&path).map(|folder| folder.join("anvil")))
+        .find(|file| file.is_file())
 }

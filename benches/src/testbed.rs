@@ -1,8 +1,9 @@
 //! A real node and a real host in this process: chain in RocksDB, cryptlets in sandboxed worker processes, a pipe with gRPC
 //! between node and host, as `cryptlet node --dev` wires them.
 
+use crate::process::{ThreadClock, threads_named};
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEnvelope, TxReceipt},
+    consensus::{SignableTransaction, TxEip1559, TxEnvelope},
     eips::eip2718::Encodable2718,
     genesis::GenesisAccount,
     primitives::{Address, B256, Bytes, TxKind, U256, keccak256, utils::parse_ether},
@@ -40,6 +41,8 @@ sol! {
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const FEE_WEI_MAX: u128 = 2_000_000_000_000;
+/// Name of the thread on which the node builds blocks.
+const MINER: &str = "miner";
 /// So late that no call of a benchmark is given up.
 const UNAVAILABLE_AFTER_BLOCKS: u32 = 250;
 
@@ -48,6 +51,7 @@ pub(crate) struct Testbed {
     pub(crate) node: NodeHandle,
     pub(crate) client: FabricClient,
     pub(crate) provider: Arc<ProcessProvider>,
+    pub(crate) miner: ThreadClock,
     operator: Account,
     senders: Vec<Account>,
     /// Its workers end with it.
@@ -93,10 +97,12 @@ impl Testbed {
         let (host, provider) = start_host(&folder.path().join("host")).await?;
         let client = FabricClient::in_process(&host, ClientOptions::default());
         let chain = ChainStore::open(&folder.path().join("chain"), &StoreOptions::default())?;
+        let before = threads_named(MINER)?;
         let node = Node::start(NodeConfig::default(), spec, chain, Arc::new(Seam(client.clone())))?;
 
+        let miner = ThreadClock::of_new_thread(MINER, &before)?;
         let operator = Account { key: dev_operator(), nonce: 0 };
-        let mut testbed = Self { node, client, provider, operator, senders, _host: host, folder };
+        let mut testbed = Self { node, client, provider, miner, operator, senders, _host: host, folder };
         let genesis_hash = testbed.node.spec().genesis_hash();
         testbed.transact_registry(&CryptletRegistry::initializeCall { genesisHash_: genesis_hash }).await?;
         Ok(testbed)
@@ -229,7 +235,11 @@ impl Fabric for Seam {
 
 async fn start_host(folder: &Path) -> Result<(Host, Arc<ProcessProvider>)> {
     let program = std::env::current_exe()?.with_file_name("cryptlet");
-    ensure!(program.is_file(), "{} is missing: build it with `cargo build --release -p cryptlet-cli`", program.display());
+    ensure!(
+        program.is_file(),
+        "{} is missing: build it with `cargo build --release -p cryptlet-cli`",
+        program.display()
+    );
     let folder = folder.to_owned();
     // Starting processes blocks.
     tokio::task::spawn_blocking(move || {

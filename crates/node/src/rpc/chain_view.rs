@@ -20,8 +20,8 @@ use serde_json::Value;
 use std::sync::Arc;
 
 impl Rpc {
-    /// Height of the canonical block a client means; `None` if there is none. `safe` and `finalized` are the head: what one
-    /// producer has sealed is final. `pending` is the head as far as state goes.
+    /// Height of the canonical block a client means; `None` if there is none. `safe` and `finalized` are the head: what
+    /// one producer has sealed is final. `pending` is the head as far as state goes.
     pub(crate) fn number_of(&self, id: BlockId) -> Result<Option<u64>, RpcError> {
         let head = self.node.head().number;
         Ok(match id {

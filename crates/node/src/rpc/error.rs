@@ -135,8 +135,8 @@ impl From<MinerError> for RpcError {
     }
 }
 
-/// `execution reverted`, and the reason if the output holds one: `Error(string)`, `Panic(uint256)` in geth's words, or the
-/// delegate's `CryptletError`.
+/// `execution reverted`, and the reason if the output holds one: `Error(string)`, `Panic(uint256)` in geth's words, or
+/// the delegate's `CryptletError`.
 pub(crate) fn revert_message(output: &[u8]) -> String {
     match revert_reason(output) {
         Some(reason) => format!("execution reverted: {reason}"),

@@ -1,8 +1,8 @@
-//! Mining, time and snapshots of development nodes, under the names that hardhat (`evm_`, `hardhat_`) and anvil (`anvil_`)
-//! gave them.
+//! Mining, time and snapshots of development nodes, under the names that hardhat (`evm_`, `hardhat_`) and anvil
+//! (`anvil_`) gave them.
 //!
-//! Methods that would write state between blocks (`*_setBalance`, `*_impersonateAccount`, …) are refused: a block made on such a
-//! state could not be replayed from the chain's own record.
+//! Methods that would write state between blocks (`*_setBalance`, `*_impersonateAccount`, …) are refused: a block made
+//! on such a state could not be replayed from the chain's own record.
 
 use super::{Rpc, RpcError, web3};
 use alloy_primitives::{B256, U64, U256};

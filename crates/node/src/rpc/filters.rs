@@ -1,7 +1,8 @@
 //! Installed filters (`eth_newFilter` and its kin): what each still has to tell, and when it is forgotten.
 //!
-//! A filter over blocks or logs keeps no results, only the height it has told up to; one over pending transactions keeps its
-//! place in the node's bounded stream of events. So a filter costs next to nothing, whether it is polled or not.
+//! A filter over blocks or logs keeps no results, only the height it has told up to; one over pending transactions
+//! keeps its place in the node's bounded stream of events. So a filter costs next to nothing, whether it is polled or
+//! not.
 
 use super::RpcError;
 use crate::service::ChainEvent;

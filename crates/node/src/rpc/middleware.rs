@@ -26,8 +26,8 @@ pub(crate) enum Transport {
     WebSocket,
 }
 
-/// Lets WebSockets in from allowed web pages only (browsers do not apply CORS to them), notes the transport, and ends requests
-/// that take too long.
+/// Lets WebSockets in from allowed web pages only (browsers do not apply CORS to them), notes the transport, and ends
+/// requests that take too long.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<S> {
     inner: S,

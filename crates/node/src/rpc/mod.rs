@@ -1,8 +1,8 @@
 //! JSON-RPC, as Ethereum clients expect it. One file per group of methods; `docs/json-rpc.md` lists them all.
 //!
-//! A request passes [`server`] (limits), [`middleware`] (origins, unknown methods), and then one method in one of the files
-//! below, all of which are implementations on [`Rpc`]. Methods read the store or ask the [`NodeHandle`]; none of them takes
-//! a lock that a block holds while it is made.
+//! A request passes `server` (limits), `middleware` (origins, unknown methods), and then one method in one of the
+//! files below, all of which are implementations on `Rpc`. Methods read the store or ask the [`NodeHandle`]; none of
+//! them takes a lock that a block holds while it is made.
 
 mod accounts;
 mod chain_view;

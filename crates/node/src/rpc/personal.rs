@@ -6,7 +6,8 @@ use jsonrpsee::{RpcModule, proc_macros::rpc};
 
 #[rpc(server, namespace = "personal")]
 pub(crate) trait Personal {
-    /// EIP-191. The parameters come in the other order than those of `eth_sign`; a passphrase is not needed and ignored.
+    /// EIP-191. The parameters come in the other order than those of `eth_sign`; a passphrase is not needed and
+    /// ignored.
     #[method(name = "sign")]
     fn sign(&self, message: Bytes, address: Address, passphrase: Option<String>) -> Result<Bytes, RpcError>;
 }

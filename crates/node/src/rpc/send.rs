@@ -1,7 +1,7 @@
 //! Handing in transactions.
 //!
-//! On a node that mines on arrival, a client that has sent a transaction finds its receipt with the next request: the answer
-//! waits for the block, for a moment. Nothing waits for a cryptlet, nor for an interval.
+//! On a node that mines on arrival, a client that has sent a transaction finds its receipt with the next request: the
+//! answer waits for the block, for a moment. Nothing waits for a cryptlet, nor for an interval.
 
 use super::{Rpc, RpcError};
 use crate::service::ChainEvent;

@@ -1,5 +1,5 @@
-//! Running blocks again to watch their transactions. Cryptlets are answered from the block's own records: a trace of a past
-//! block asks no host, and is the same on every node.
+//! Running blocks again to watch their transactions. Cryptlets are answered from the block's own records: a trace of a
+//! past block asks no host, and is the same on every node.
 
 use super::{Rpc, RpcError};
 use crate::{
@@ -102,7 +102,8 @@ impl Rpc {
     }
 }
 
-/// The inspector that was asked for. It records at most one step more than a trace may have, so that a longer one is noticed.
+/// The inspector that was asked for. It records at most one step more than a trace may have, so that a longer one is
+/// noticed.
 pub(crate) fn inspector(mut options: GethDebugTracingOptions) -> Result<DebugInspector, RpcError> {
     let asked = options.config.limit.filter(|limit| *limit > 0);
     options.config.limit = Some(asked.unwrap_or(u64::MAX).min(STEPS_MAX + 1));

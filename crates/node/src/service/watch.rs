@@ -42,8 +42,8 @@ pub(super) struct Watch<I, R> {
 }
 
 impl NodeHandle {
-    /// Runs a call as [`simulate`](Self::simulate) does. Once its cryptlets have answered it runs a last time under this
-    /// inspector, which is then read.
+    /// Runs a call as [`simulate`](Self::simulate) does. Once its cryptlets have answered it runs a last time under
+    /// this inspector, which is then read.
     pub async fn simulate_watched<I, R>(
         &self,
         request: SimulationRequest,

@@ -1,7 +1,7 @@
 //! Subscriptions (`eth_subscribe`), over WebSocket.
 //!
-//! A subscriber that is too slow for the node's stream of events loses none of its blocks: it reads what it missed from the
-//! store and goes on.
+//! A subscriber that is too slow for the node's stream of events loses none of its blocks: it reads what it missed from
+//! the store and goes on.
 
 use super::logs::append_logs;
 use crate::{

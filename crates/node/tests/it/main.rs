@@ -4,6 +4,7 @@ mod support;
 
 mod gas;
 mod hosts;
+mod kinds;
 mod mining;
 mod replay;
 mod simulate;

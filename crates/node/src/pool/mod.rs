@@ -9,6 +9,7 @@
 //! Refusals use geth's words, because that is what tools look for.
 
 mod best;
+mod blobs;
 mod entry;
 mod error;
 mod queue;
@@ -117,6 +118,10 @@ impl Pool {
 
     /// Validates a transaction against its sender's account and the rules of the next block, and takes it in.
     pub fn add(&self, entry: PooledEntry, account: &AccountFacts, rules: &PoolRules) -> Result<Added, PoolError> {
+        if self.queues.lock().contains(entry.hash()) {
+            return Err(PoolError::AlreadyKnown);
+        }
+        blobs::validate(&entry, rules)?;
         let mut queues = self.queues.lock();
         if queues.contains(entry.hash()) {
             return Err(PoolError::AlreadyKnown);

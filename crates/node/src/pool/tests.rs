@@ -133,6 +133,51 @@ fn included_nonces_leave_and_the_rest_moves_up() {
     assert_eq!(pool.status().bytes, pool.get(stays).expect("it stays").encoded_bytes());
 }
 
+/// A transaction with one blob, its commitment and its proof, the latter two possibly of other blobs.
+fn blob_entry(committed: u8, proven: u8) -> PooledEntry {
+    use alloy::consensus::{TxEip4844, TxEip4844WithSidecar};
+    use alloy::eips::{eip4844::BlobTransactionSidecar, eip7594::BlobTransactionSidecarVariant};
+    let settings = c_kzg::ethereum_kzg_settings(0);
+    let blob_of = |byte: u8| {
+        let mut bytes = vec![0u8; c_kzg::BYTES_PER_BLOB];
+        bytes[31] = byte;
+        c_kzg::Blob::from_bytes(&bytes).expect("a blob")
+    };
+    let commit = |byte| settings.blob_to_kzg_commitment(&blob_of(byte)).expect("a commitment").to_bytes();
+    let proof = settings.compute_blob_kzg_proof(&blob_of(proven), &commit(proven)).expect("a proof").to_bytes();
+    let commitment = commit(committed).into_inner();
+    let blob = alloy::eips::eip4844::Blob::from_slice(&blob_of(1)[..]);
+    let sidecar = BlobTransactionSidecar::new(vec![blob], vec![commitment.into()], vec![proof.into_inner().into()]);
+    let tx = TxEip4844 {
+        chain_id: 31_337,
+        gas_limit: 21_000,
+        max_fee_per_gas: 10 * GWEI,
+        max_priority_fee_per_gas: GWEI,
+        max_fee_per_blob_gas: GWEI,
+        blob_versioned_hashes: sidecar.versioned_hashes().collect(),
+        ..Default::default()
+    };
+    let mut tx = TxEip4844WithSidecar { tx, sidecar: BlobTransactionSidecarVariant::Eip4844(sidecar) };
+    let signature = dev_accounts()[0].sign_transaction_sync(&mut tx).expect("a key signs");
+    let pooled = crate::types::PooledTransaction::Eip4844(tx.into_signed(signature));
+    let decoded = decode_transaction(&pooled.encoded_2718()).expect("it decodes");
+    PooledEntry::recover(decoded, 0).expect("a signature")
+}
+
+#[test]
+fn blobs_must_be_the_ones_that_are_committed_to() {
+    let rules = PoolRules { blob_params: Some(alloy::eips::eip7840::BlobParams::prague()), ..rules() };
+    let pool = Pool::new(PoolLimits::default());
+    for (committed, proven) in [(2, 2), (1, 2)] {
+        let refused = pool.add(blob_entry(committed, proven), &RICH, &rules).expect_err("another blob");
+        assert!(matches!(refused, PoolError::Blobs(_)), "{refused}");
+    }
+    let osaka = PoolRules { spec: SpecId::OSAKA, ..rules };
+    let refused = pool.add(blob_entry(1, 1), &RICH, &osaka).expect_err("no cell proofs");
+    assert!(refused.to_string().contains("cell proofs"), "{refused}");
+    pool.add(blob_entry(1, 1), &RICH, &rules).expect("its own blob");
+}
+
 #[test]
 fn contracts_do_not_send_and_nonces_do_not_run_far_ahead() {
     let pool = Pool::new(PoolLimits::default());

@@ -3,7 +3,7 @@
 
 use super::{PoolError, PoolLimits, PooledEntry};
 use alloy::consensus::Transaction as _;
-use alloy::eips::{Typed2718, eip4844::DATA_GAS_PER_BLOB, eip7840::BlobParams};
+use alloy::eips::{Typed2718, eip7840::BlobParams};
 use alloy_primitives::{TxKind, U256};
 use revm::{
     context_interface::cfg::gas_params::GasParams,
@@ -53,7 +53,6 @@ pub(super) fn validate(
     validate_form(entry, rules, limits)?;
     validate_fees(entry, rules, limits)?;
     validate_intrinsic_gas(entry, rules)?;
-    validate_blobs(entry, rules)?;
     validate_account(entry, account, queued_cost)
 }
 
@@ -125,29 +124,6 @@ fn validate_intrinsic_gas(entry: &PooledEntry, rules: &PoolRules) -> Result<(), 
     }
     if rules.spec.is_enabled_in(SpecId::PRAGUE) && tx.gas_limit() < gas.floor_gas() {
         return Err(PoolError::FloorGas { gas_limit: tx.gas_limit(), needed: gas.floor_gas() });
-    }
-    Ok(())
-}
-
-/// EIP-4844: the form of a blob transaction. That the commitments are those of the blobs is for whoever passes the blobs
-/// on; a block does not carry them.
-fn validate_blobs(entry: &PooledEntry, rules: &PoolRules) -> Result<(), PoolError> {
-    let tx = entry.transaction();
-    let Some(hashes) = tx.blob_versioned_hashes() else { return Ok(()) };
-    let fault = |why: String| Err(PoolError::Blobs(why));
-    let Some(params) = rules.blob_params else { return fault("blobs are not active on this chain".to_owned()) };
-    let blobs_max = params.max_blobs_per_tx;
-    if hashes.is_empty() {
-        return fault("it has no blobs".to_owned());
-    }
-    if hashes.len() as u64 > blobs_max {
-        return fault(format!("too many blobs: have {}, permitted {blobs_max}", hashes.len()));
-    }
-    debug_assert_eq!(tx.blob_gas_used(), Some(hashes.len() as u64 * DATA_GAS_PER_BLOB));
-    let Some(sidecar) = entry.sidecar() else { return fault("the blobs are missing".to_owned()) };
-    let committed: Vec<_> = sidecar.versioned_hashes().collect();
-    if committed != hashes {
-        return fault("the versioned hashes are not those of its commitments".to_owned());
     }
     Ok(())
 }

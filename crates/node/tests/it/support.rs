@@ -307,7 +307,7 @@ pub(crate) fn fast_config() -> NodeConfig {
     config.miner.backoff.base_ms = 10;
     config.miner.backoff.max_ms = 50;
     config.miner.attempt_timeout_ms = 400;
-    config.miner.patience_ms = 600;
+    config.miner.patience_ms = 1_000;
     config.simulation.answer_timeout_ms = 500;
     config
 }

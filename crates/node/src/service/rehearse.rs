@@ -24,7 +24,9 @@ use alloy_evm::{
 use cryptlet_attestation::SimulationPolicy as RegistryPolicy;
 use cryptlet_delegate::{
     DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal,
-    SimulateOutcome, SimulationGas, registry_layout::{read_cryptlet, read_simulation_stub}, simulate_transaction,
+    SimulateOutcome, SimulationGas,
+    registry_layout::{read_cryptlet, read_simulation_stub},
+    simulate_transaction,
 };
 use cryptlet_primitives::Invocation;
 use revm::{

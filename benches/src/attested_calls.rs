@@ -201,9 +201,7 @@ async fn in_blocks(testbed: &mut Testbed, cryptlet: &Cryptlet, repeater: Address
         wall.push(since.elapsed().as_secs_f64() / count);
         process_cpu.push((self_cpu_seconds()? - cpu) / count);
         miner_cpu.push((miner.seconds()? - in_miner) / count);
-        for hash in hashes {
-            ensure!(testbed.settle(hash).await?.succeeded, "transaction {hash} failed");
-        }
+        ensure!(testbed.have_succeeded(&hashes)?, "a transaction with {calls} calls failed");
         tokio::time::sleep(Duration::from_millis(2 * BLOCK_INTERVAL_MS)).await;
     }
     Ok(InBlocks { wall_s: median(wall), process_cpu_s: median(process_cpu), miner_cpu_s: median(miner_cpu) })

@@ -27,6 +27,7 @@ use cryptlet_primitives::{
 };
 use futures::future::{BoxFuture, try_join_all};
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -100,7 +101,14 @@ impl Testbed {
         let before = threads_named(MINER)?;
         let node = Node::start(NodeConfig::default(), spec, chain, Arc::new(Seam(client.clone())))?;
 
-        let miner = ThreadClock::of_new_thread(MINER, &before)?;
+        // A thread takes its name a moment after it was started.
+        let deadline = Instant::now() + PATIENCE;
+        let miner = loop {
+            match ThreadClock::of_new_thread(MINER, &before) {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
+                found => break found?,
+            }
+        };
         let operator = Account { key: dev_operator(), nonce: 0 };
         let mut testbed = Self { node, client, provider, miner, operator, senders, _host: host, folder };
         let genesis_hash = testbed.node.spec().genesis_hash();
@@ -172,12 +180,34 @@ impl Testbed {
     /// Submits transactions, all at once, and waits until all are in blocks.
     pub(crate) async fn run_all(&self, raw: Vec<Bytes>) -> Result<Vec<B256>> {
         let hashes = try_join_all(raw.into_iter().map(|raw| self.node.submit(raw))).await?;
-        let deadline = Instant::now() + PATIENCE;
-        while self.node.pool_status().pending > 0 {
-            ensure!(Instant::now() < deadline, "not all transactions were mined within {PATIENCE:?}");
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+        let mut head = self.node.watch_head();
+        let all = async {
+            while self.node.pool_status().pending > 0 {
+                head.changed().await?;
+            }
+            anyhow::Ok(())
+        };
+        let mined = tokio::time::timeout(PATIENCE, all).await;
+        mined.with_context(|| format!("not all transactions were mined within {PATIENCE:?}"))??;
         Ok(hashes)
+    }
+
+    /// Did all these transactions, which are in blocks, succeed?
+    pub(crate) fn have_succeeded(&self, hashes: &[B256]) -> Result<bool> {
+        let mut receipts = BTreeMap::new();
+        for hash in hashes {
+            let location = self.node.chain().transaction_location(*hash)?.context("the transaction is in a block")?;
+            let of_block = match receipts.entry(location.block_number) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    entry.insert(self.node.chain().receipts(location.block_number)?.context("a block has receipts")?)
+                }
+            };
+            if !of_block[location.index as usize].status() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// What became of a transaction, once it is in a block.

@@ -68,10 +68,23 @@ pub(crate) struct NodeArgs {
     pub(crate) genesis: Option<PathBuf>,
 
     /// Address the JSON-RPC server listens on (HTTP and WebSocket)
-    #[arg(long = "http.addr", alias = "host", value_name = "IP", default_value = "127.0.0.1", help_heading = "JSON-RPC")]
+    #[arg(
+        long = "http.addr",
+        alias = "host",
+        value_name = "IP",
+        default_value = "127.0.0.1",
+        help_heading = "JSON-RPC"
+    )]
     pub(crate) http_addr: IpAddr,
     /// Port of the JSON-RPC server, also spelt --http.port; 0 takes a free one
-    #[arg(long = "port", short = 'p', alias = "http.port", value_name = "PORT", default_value_t = 8545, help_heading = "JSON-RPC")]
+    #[arg(
+        long = "port",
+        short = 'p',
+        alias = "http.port",
+        value_name = "PORT",
+        default_value_t = 8545,
+        help_heading = "JSON-RPC"
+    )]
     pub(crate) http_port: u16,
 
     /// Seconds between blocks; without it a transaction is mined on arrival

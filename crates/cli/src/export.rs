@@ -3,10 +3,7 @@
 use crate::{args::ExportArgs, logs, rpc::Chain};
 use alloy::{genesis::Genesis, primitives::Bytes, rlp::Decodable};
 use anyhow::{Context, Result, ensure};
-use cryptlet_node::{
-    chain_file::ChainFileWriter,
-    types::Block,
-};
+use cryptlet_node::{chain_file::ChainFileWriter, types::Block};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use std::{fs::File, io::BufWriter, path::Path, process::ExitCode};
@@ -46,7 +43,8 @@ async fn write(chain: &Chain, genesis: &Genesis, head: u64, file: &Path, args: &
     bar.set_style(ProgressStyle::with_template("exporting {bar:40} block {pos} of {len} ({eta} left)")?);
     for number in 1..=head {
         let raw: RawBlock = chain.raw("cryptlet_getRawBlock", [format!("{number:#x}")]).await?;
-        let block = Block::decode(&mut raw.block.as_ref()).with_context(|| format!("block {number} is not well-formed"))?;
+        let block =
+            Block::decode(&mut raw.block.as_ref()).with_context(|| format!("block {number} is not well-formed"))?;
         let hash = block.header.hash_slow();
         writer.append(block, hash, raw.requests.into())?;
         bar.inc(1);

@@ -9,12 +9,12 @@ use alloy::primitives::{Address, B256};
 use anyhow::{Context, Result};
 use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
-    ChainFacts, ClientIdentity, ClientOptions, DESCRIPTOR_PATH, FACTORY_NAME, FabricClient, FileVault, Host, HostConfig,
-    HostParts, Package, PackageRef, Registered, Role, ScryptCost, SecretString, Server, SystemClock, SystemEntropy, Vault,
-    WasmLauncher, fetch_descriptor,
+    ChainFacts, ClientIdentity, ClientOptions, DESCRIPTOR_PATH, FACTORY_NAME, FabricClient, FileVault, Host,
+    HostConfig, HostParts, Package, PackageRef, Registered, Role, ScryptCost, SecretString, Server, SystemClock,
+    SystemEntropy, Vault, WasmLauncher, fetch_descriptor,
 };
 use cryptlet_node::Fabric;
-use cryptlet_primitives::{CryptletId, FabricAnswer, FabricFault, Invocation, RegistrationId};
+use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation, RegistrationId};
 use futures::future::BoxFuture;
 use jsonrpsee::{Methods, RpcModule, types::ErrorObjectOwned};
 use serde::{Deserialize, Serialize};
@@ -57,9 +57,10 @@ pub(crate) struct DevDoor {
 
 impl FabricAccess {
     /// The fabric a node was told to use: the one its flags point to, or on a dev chain a host of its own.
-    pub(crate) async fn open(args: &NodeArgs, folder: &Path) -> Result<Option<Self>> {
-        let options = ClientOptions { call_timeout: Duration::from_millis(args.call_timeout_ms), ..ClientOptions::default() };
-        if let Some(access) = Self::elsewhere(&args.fabric, options.clone()).await? {
+    pub(crate) async fn open(args: &NodeArgs, domain: FabricDomain, folder: &Path) -> Result<Option<Self>> {
+        let options =
+            ClientOptions { call_timeout: Duration::from_millis(args.call_timeout_ms), ..ClientOptions::default() };
+        if let Some(access) = Self::elsewhere(&args.fabric, domain, options.clone()).await? {
             return Ok(Some(access));
         }
         if !args.dev {
@@ -90,11 +91,16 @@ impl FabricAccess {
     }
 
     /// The fabric that `--crypto-delegate-path` points to, if it is given. Nothing is trusted before its signature holds.
-    pub(crate) async fn elsewhere(args: &FabricArgs, options: ClientOptions) -> Result<Option<Self>> {
+    pub(crate) async fn elsewhere(
+        args: &FabricArgs,
+        domain: FabricDomain,
+        options: ClientOptions,
+    ) -> Result<Option<Self>> {
         let (Some(url), Some(pin)) = (&args.crypto_delegate_path, &args.crypto_delegate_signature) else {
             return Ok(None);
         };
         let descriptor = fetch_descriptor(url, pin.parse()?, options.clock.as_ref()).await?;
+        descriptor.check_chain(domain)?;
         let file = args.crypto_delegate_identity.as_ref().context(
             "--crypto-delegate-identity FILE is missing: the fabric asks for a client certificate, which its operator makes \
              with `cryptlet host enroll`",
@@ -186,26 +192,27 @@ async fn facts(chain: &Chain) -> Result<ChainFacts> {
     })
 }
 
-/// What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a keystore in
-/// its folder, opened with the passphrase if there is one.
+/// What a host of this process runs on: workers of this very binary, the system's clock and randomness, and its keystore.
 pub(crate) fn host_parts(folder: &Path, passphrase: Option<SecretString>, workers: Option<usize>) -> Result<HostParts> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let entropy = Arc::new(SystemEntropy);
-    let vault: Arc<dyn Vault> = Arc::new(match passphrase {
-        Some(passphrase) => {
-            FileVault::open(&folder.join("vault.age"), passphrase, ScryptCost::INTERACTIVE)?
-        }
-        None => FileVault::open_insecure_dev(folder, entropy.as_ref())?,
-    });
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let vault = open_vault(folder, passphrase)?;
     let workers = match workers {
         Some(workers) => NonZeroUsize::new(workers).context("--workers must be at least 1")?,
-        None => cores,
+        None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     let command = WorkerCommand { program: std::env::current_exe()?, arguments: vec!["worker".into()] };
     let launcher =
         WasmLauncher::in_processes(command, workers, &folder.join("compiled"), vault.as_ref(), entropy.as_ref())?;
     Ok(HostParts { launcher: Arc::new(launcher), vault, clock: Arc::new(SystemClock), entropy })
+}
+
+/// A host's keystore; without a passphrase, one whose passphrase lies beside it.
+pub(crate) fn open_vault(folder: &Path, passphrase: Option<SecretString>) -> Result<Arc<dyn Vault>> {
+    Ok(Arc::new(match passphrase {
+        Some(passphrase) => FileVault::open(&folder.join("vault.age"), passphrase, ScryptCost::INTERACTIVE)?,
+        None => FileVault::open_insecure_dev(folder, &SystemEntropy)?,
+    }))
 }
 
 /// The node's seam, in front of a client.

@@ -2,13 +2,15 @@
 
 use crate::{
     args::{EnrollArgs, HostAction, HostArgs, ServeArgs},
-    fabric::{free_port, host_parts},
+    fabric::{free_port, host_parts, open_vault},
     logs, signals,
 };
 use anyhow::{Context, Result};
-use cryptlet_host::{DESCRIPTOR_PATH, Host, HostConfig, Role, SecretString, enroll_offline};
+use cryptlet_host::{
+    DESCRIPTOR_PATH, Host, HostConfig, Role, SecretString, SystemClock, SystemEntropy, enroll_offline,
+};
 use serde::Serialize;
-use std::{net::SocketAddr, path::Path, process::ExitCode};
+use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
     match args.action {
@@ -39,8 +41,7 @@ struct Ready {
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let parts = host_parts(&args.datadir, passphrase(args.passphrase_file.as_deref())?, args.workers)?;
     // The door is opened before the descriptor that names it is signed.
-    let listen = free_port(args.listen)
-        .with_context(|| format!("{} cannot be listened on", args.listen))?;
+    let listen = free_port(args.listen).with_context(|| format!("{} cannot be listened on", args.listen))?;
     let config = HostConfig {
         endpoints: vec![format!("{}:{}", args.name, listen.port())],
         names: vec![args.name.clone(), args.listen.ip().to_string()],
@@ -49,12 +50,15 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let host = Host::start(config, parts)?;
     let door = host.serve_tls(listen).await?;
     let plate = host.serve_descriptor(args.descriptor_listen).await?;
-    print(&args, &Ready {
-        ready: true,
-        descriptor: format!("http://{}{DESCRIPTOR_PATH}", plate.address()),
-        address: host.address().to_string(),
-        listen: door.address(),
-    });
+    print(
+        &args,
+        &Ready {
+            ready: true,
+            descriptor: format!("http://{}{DESCRIPTOR_PATH}", plate.address()),
+            address: host.address().to_string(),
+            listen: door.address(),
+        },
+    );
     signals::until_asked_to_stop().await?;
     plate.stop().await;
     door.stop().await;
@@ -80,10 +84,10 @@ fn enroll(args: &EnrollArgs) -> Result<ExitCode> {
         "{} is not the data folder of a host; start `cryptlet host --datadir {0}` once",
         args.datadir.display()
     );
-    let config = HostConfig::new(&args.datadir);
-    let parts = host_parts(&args.datadir, passphrase(args.passphrase_file.as_deref())?, Some(1))?;
+    let vault = open_vault(&args.datadir, passphrase(args.passphrase_file.as_deref())?)?;
     let role = if args.operator { Role::Operator } else { Role::Node };
-    let identity = enroll_offline(&config, &parts, &args.name, role)?;
+    let around = (Arc::new(SystemClock) as _, Arc::new(SystemEntropy) as _);
+    let identity = enroll_offline(&args.datadir, vault.as_ref(), around, &args.name, role)?;
     write_private(&args.out, identity.to_pem_bundle().as_bytes())
         .with_context(|| format!("{} cannot be written", args.out.display()))?;
     report_enrolment(args);

@@ -25,7 +25,9 @@ async fn invoke(args: InvokeArgs) -> Result<ExitCode> {
     let call = ICryptoDelegate::invokeCall { cryptlet: view.cryptlet_id.0, input: input.into() };
     let answer: Result<Bytes, _> = chain.call_raw(args.from, CRYPTO_DELEGATE, call.abi_encode()).await;
     let output = match answer {
-        Ok(answer) => ICryptoDelegate::invokeCall::abi_decode_returns(&answer).context("the delegate answered in another form")?,
+        Ok(answer) => {
+            ICryptoDelegate::invokeCall::abi_decode_returns(&answer).context("the delegate answered in another form")?
+        }
         Err(failure) => {
             let Some(data) = failure.revert_data else { return Err(failure.error) };
             bail!("{}", describe_refusal(&args.cryptlet, &data));

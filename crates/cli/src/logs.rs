@@ -12,7 +12,8 @@ pub(crate) fn start(output: OutputArgs) {
         (false, 1) => "debug",
         (false, _) => "trace",
     };
-    let fallback = format!("warn,cryptlet={level},cryptlet_node={level},cryptlet_host={level},cryptlet_container={level}");
+    let fallback =
+        format!("warn,cryptlet={level},cryptlet_node={level},cryptlet_host={level},cryptlet_container={level}");
     let filter = EnvFilter::try_from_env("CRYPTLET_LOG").unwrap_or_else(|_| EnvFilter::new(fallback));
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if output.json {

@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use cryptlet_node::{
-    ChainSpec, Fabric, Node, NodeConfig, NodeHandle, NoFabric,
+    ChainSpec, Fabric, NoFabric, Node, NodeConfig, NodeHandle,
     build::Cadence,
     miner::MinerConfig,
     rpc::{RpcConfig, RpcServer},
@@ -34,14 +34,16 @@ pub(crate) fn run(args: NodeArgs) -> Result<ExitCode> {
 
 async fn serve(args: NodeArgs) -> Result<ExitCode> {
     if !args.dev && args.genesis.is_none() && args.datadir.is_none() {
-        bail!("which chain? Use --dev for a development chain, or --genesis FILE, or --datadir DIR of an existing chain");
+        bail!(
+            "which chain? Use --dev for a development chain, or --genesis FILE, or --datadir DIR of an existing chain"
+        );
     }
     let progress = Progress::start(args.output, "opening the chain");
     let data = DataFolder::open(args.datadir.as_deref())?;
     let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
     let (spec, chain) = open_chain(&args, accounts.as_ref(), &data)?;
     progress.step("reaching the fabric");
-    let fabric = FabricAccess::open(&args, &data.path().join("host")).await?;
+    let fabric = FabricAccess::open(&args, spec.domain(), &data.path().join("host")).await?;
 
     let seam: Arc<dyn Fabric> = match &fabric {
         Some(fabric) => Arc::new(FabricSeam::new(fabric)),
@@ -85,9 +87,9 @@ fn open_chain(args: &NodeArgs, accounts: Option<&Accounts>, data: &DataFolder) -
             let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
             serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))?
         }
-        (None, None) => chain
-            .genesis()
-            .with_context(|| format!("{} holds no chain yet: name its genesis with --genesis FILE", folder.display()))?,
+        (None, None) => chain.genesis().with_context(|| {
+            format!("{} holds no chain yet: name its genesis with --genesis FILE", folder.display())
+        })?,
     };
     Ok((Arc::new(ChainSpec::from_genesis(genesis)?), chain))
 }

@@ -21,7 +21,7 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
         None => dev::operator(),
     };
     let chain = Chain::sender(&args.rpc_url, key)?;
-    let fabric = match FabricAccess::elsewhere(&args.fabric, ClientOptions::default()).await? {
+    let fabric = match FabricAccess::elsewhere(&args.fabric, chain.domain().await?, ClientOptions::default()).await? {
         Some(fabric) => fabric,
         None => FabricAccess::of_dev_node(&chain).await?,
     };

@@ -99,11 +99,16 @@ impl Chain {
     }
 
     /// One JSON-RPC method, as it is.
-    pub(crate) async fn raw<T: serde::de::DeserializeOwned>(&self, method: &str, params: impl serde::Serialize) -> Result<T> {
+    pub(crate) async fn raw<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &str,
+        params: impl serde::Serialize,
+    ) -> Result<T> {
         let params = serde_json::value::to_raw_value(&params)?;
         let answer = self.provider.raw_request_dyn(method.to_owned().into(), &params).await;
         let answer = answer.map_err(|error| explain(method, error))?;
-        serde_json::from_str(answer.get()).with_context(|| format!("{method} answered in a form this version does not know"))
+        serde_json::from_str(answer.get())
+            .with_context(|| format!("{method} answered in a form this version does not know"))
     }
 
     /// Sends a call as a transaction and waits until it is in a block.
@@ -121,7 +126,8 @@ impl Chain {
         let request = TransactionRequest { to: Some(to), ..Default::default() }.with_input(input);
         let pending = self.provider.send_transaction(request).await.map_err(|error| explain(what, error))?;
         let timeout = Duration::from_secs(RECEIPT_TIMEOUT_S);
-        let receipt = pending.with_timeout(Some(timeout)).get_receipt().await.with_context(|| format!("{what}: no receipt"))?;
+        let receipt =
+            pending.with_timeout(Some(timeout)).get_receipt().await.with_context(|| format!("{what}: no receipt"))?;
         if !receipt.status() {
             bail!("{what} failed on the chain: transaction {}", receipt.transaction_hash);
         }

@@ -60,7 +60,8 @@ fn every_crate_has_a_floor_and_names_only_lower_ones() {
     let metadata = metadata();
     let floors = BTreeMap::from(FLOORS);
     for (name, package) in workspace(&metadata) {
-        let floor = floors.get(name).unwrap_or_else(|| panic!("{name} has no floor: add it to FLOORS and ARCHITECTURE.md"));
+        let floor =
+            floors.get(name).unwrap_or_else(|| panic!("{name} has no floor: add it to FLOORS and ARCHITECTURE.md"));
         for dependency in package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal) {
             if let Some(below) = floors.get(dependency.name.as_str()) {
                 assert!(below < floor, "{name} (floor {floor}) names {} (floor {below})", dependency.name);

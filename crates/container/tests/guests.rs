@@ -65,7 +65,6 @@ impl Guest {
     fn ask<C: SolCall>(&self, call: &C) -> C::Return {
         let answer = self.call(&call.abi_encode());
         let Ending::Returned(output) = answer.ending else { panic!("{}: {answer:?}", C::SIGNATURE) };
-        println!("{}: {} units", C::SIGNATURE, answer.units);
         C::abi_decode_returns_validate(&output).unwrap()
     }
 

@@ -18,7 +18,7 @@ use crate::{
 use alloy_primitives::{Address, B256};
 use cryptlet_attestation::evidence::PROVIDER_SOFTWARE;
 use cryptlet_primitives::{CodeDigest, CryptletId, FabricAnswer, FabricFault, Invocation, RegistrationId};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 const DESCRIPTOR_FILE: &str = "descriptor.json";
 const DESCRIPTOR_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -308,14 +308,14 @@ impl Host {
 
 /// Enrols a peer of a host that need not run in this process: it sees the new peer at the peer's first knock.
 pub fn enroll_offline(
-    config: &HostConfig,
-    parts: &HostParts,
+    folder: &Path,
+    vault: &dyn Vault,
+    (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
     name: &str,
     role: Role,
 ) -> Result<ClientIdentity, HostError> {
-    let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
-    let authority = Authority::open(&config.folder, parts.vault.as_ref(), clock, entropy)?;
-    let peers = Peers::open(config.folder.join("peers.json"))?;
+    let authority = Authority::open(folder, vault, clock, entropy)?;
+    let peers = Peers::open(folder.join("peers.json"))?;
     enroll(&authority, &peers, name, role)
 }
 

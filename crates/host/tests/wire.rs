@@ -73,7 +73,12 @@ async fn an_operator_publishes_and_registers_from_afar() {
     let host = fixture.start();
     let (server, descriptor) = serve(&host).await;
     // As `cryptlet host enroll` does it, in another process: the running host sees the new peer.
-    let identity = cryptlet_host::enroll_offline(&fixture.config, &fixture.parts(), "ops", Role::Operator).unwrap();
+    let identity = {
+        let parts = fixture.parts();
+        let around = (parts.clock, parts.entropy);
+        cryptlet_host::enroll_offline(&fixture.config.folder, parts.vault.as_ref(), around, "ops", Role::Operator)
+            .unwrap()
+    };
     let bundle = identity.to_pem_bundle();
     let operator = connect(&descriptor, &ClientIdentity::from_pem_bundle(&bundle).unwrap());
     let package = package("echo", echo());

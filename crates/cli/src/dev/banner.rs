@@ -42,7 +42,8 @@ impl Ready {
         accounts: Option<&Accounts>,
         deployments: Deployments,
     ) -> Self {
-        let account = |key: &PrivateKeySigner| Account { address: checksummed(key.address()), private_key: key.to_bytes() };
+        let account =
+            |key: &PrivateKeySigner| Account { address: checksummed(key.address()), private_key: key.to_bytes() };
         Self {
             ready: true,
             http: format!("http://{listen}"),
@@ -79,15 +80,24 @@ fn page(ready: &Ready, args: &NodeArgs) -> String {
             page.push_str(&format!("\n{title}\n{}\n\n{}\n", "=".repeat(title.len()), lines.join("\n")));
         }
     };
-    let numbered = |lines: Vec<String>| lines.into_iter().enumerate().map(|(index, line)| format!("({index}) {line}")).collect();
+    let numbered =
+        |lines: Vec<String>| lines.into_iter().enumerate().map(|(index, line)| format!("({index}) {line}")).collect();
     let named = |name: &str, value: String| format!("{name:<22} {value}");
 
     let accounts = &ready.accounts;
     section(
         "Available Accounts",
-        numbered(accounts.iter().map(|account| format!("{} ({}.000000000000000000 ETH)", account.address, args.balance)).collect()),
+        numbered(
+            accounts
+                .iter()
+                .map(|account| format!("{} ({}.000000000000000000 ETH)", account.address, args.balance))
+                .collect(),
+        ),
     );
-    section("Private Keys", numbered(accounts.iter().map(|account| hex::encode_prefixed(account.private_key)).collect()));
+    section(
+        "Private Keys",
+        numbered(accounts.iter().map(|account| hex::encode_prefixed(account.private_key)).collect()),
+    );
     if !accounts.is_empty() {
         section(
             "Wallet",

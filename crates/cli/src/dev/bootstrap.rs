@@ -18,6 +18,7 @@ use alloy::{
     sol_types::SolValue,
 };
 use anyhow::{Context, Result};
+use cryptlet_host::{FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS};
 use cryptlet_primitives::CryptletId;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
@@ -84,7 +85,7 @@ async fn register_factory(chain: &Chain, fabric: &FabricAccess) -> Result<()> {
     let id = fabric.factory_id(chain.address());
     if !registry::is_active(chain, id).await? {
         let started = fabric.register_factory(chain).await?;
-        let terms = UtilityTerms { units_max: 1_000, output_bytes_max: 8 * 1024, isolation: 0 };
+        let terms = UtilityTerms { units_max: FACTORY_UNITS, output_bytes_max: FACTORY_OUTPUT_BYTES_MAX, isolation: 0 };
         registry::register_utility(chain, &started, terms).await?;
         fabric.confirm(started.registration_id).await?;
     }
@@ -126,7 +127,12 @@ macro_rules! artifact {
     };
 }
 
-async fn deploy_examples(chain: &Chain, accounts: &Accounts, deployments: &mut Deployments, progress: &Progress) -> Result<()> {
+async fn deploy_examples(
+    chain: &Chain,
+    accounts: &Accounts,
+    deployments: &mut Deployments,
+    progress: &Progress,
+) -> Result<()> {
     let proxy = |name: &str, deployments: &Deployments| {
         let id = deployments.cryptlets.get(name).copied().unwrap_or_default();
         (id.0, Address::ZERO, Address::ZERO).abi_encode_params()

@@ -100,7 +100,7 @@ fn calls() -> Result<Section> {
     }
     let noop = world.transaction(16, NOOP)?;
     let mut evm = world.evm();
-    let noop_s = sample(|| evm.transact_raw(noop.clone()).map(drop))?;
+    let noop_s = sample(|| Ok(evm.transact_raw(noop.clone())?))?;
     Ok(section.finding(format!(
         "Target: below 20 µs per call besides signature and container. Worst of the three: {worst_replay_us:.1} µs in a replay, \
          {worst_build_us:.1} µs in a build with all its runs. (16 calls of an empty contract instead of the precompile take {} µs.) \
@@ -250,33 +250,31 @@ impl World {
         let (tx, plain) = (self.transaction(calls, CRYPTO_DELEGATE)?, self.transaction(calls, IDENTITY)?);
         let records = self.records(calls)?;
         let mut evm = self.evm();
-        let plain_s = sample(|| evm.transact_raw(plain.clone()).map(drop))?;
+        let plain_s = sample(|| Ok(evm.transact_raw(plain.clone())?))?;
         // The same prices but for the floor of EIP-7623.
         let gas_plain = self.evm_of(SpecId::CANCUN).transact_raw(plain)?.result.tx_gas_used();
 
         let mut evm = self.evm();
         let execute = |evm: &mut BenchEvm| evm.transact_raw(tx.clone());
-        let replay_s = sample(|| replay_transaction(&mut evm, TX_HASH, records.clone(), execute).map(drop))?;
+        let replay_s = sample(|| Ok(replay_transaction(&mut evm, TX_HASH, records.clone(), execute)?))?;
         let mut build = || {
             let answer = |call: &Invocation| Ok::<_, Infallible>(records[call.sequence as usize].clone());
-            build_to_end(&mut evm, TX_HASH, &mut Transcript::new(), execute, answer)
+            build_to_end(&mut evm, TX_HASH, &mut Transcript::new(), execute, answer).map_err(|error| anyhow!("{error}"))
         };
-        let built = build().map_err(|error| anyhow!("{error}"))?;
+        let built = build()?;
         let (runs, result) = (built.runs, built.executed.value.result);
         ensure!(result.is_success() && u64::from(runs) == calls + 1, "{calls} calls took {runs} runs: {result:?}");
-        let build_s = sample(|| build().map(drop))?;
+        let build_s = sample(&mut build)?;
         Ok(Measured { runs, gas_plain, gas: result.tx_gas_used(), plain_s, replay_s, build_s })
     }
 }
 
 /// Median seconds of one call of `work`.
-fn sample<E: std::error::Error + Send + Sync + 'static>(mut work: impl FnMut() -> Result<(), E>) -> Result<f64> {
+fn sample<T>(mut work: impl FnMut() -> Result<T>) -> Result<f64> {
     let mut failed = None;
     let per_sample_s = median_s(SAMPLES, || {
         for _ in 0..PER_SAMPLE {
-            if let Err(error) = work() {
-                failed = Some(error);
-            }
+            failed = black_box(work()).err().or(failed.take());
         }
     });
     match failed {

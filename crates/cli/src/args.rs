@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Node(Box<NodeArgs>),
     /// Run a cryptlet host that nodes elsewhere call over mutual TLS, or enrol such a node
     Host(HostArgs),
-    /// Have a host run a cryptlet package and register it on a chain
+    /// Have a host run a cryptlet package and register it on a chain, or make the host the chain's factory
     Register(RegisterArgs),
     /// Call a cryptlet as a contract would, as a dry run, and print the answer
     Invoke(InvokeArgs),
@@ -215,8 +215,14 @@ pub(crate) struct EnrollArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
     /// Folder of the package: cryptlet.wasm, config.json and, if it has one, header.sol
-    #[arg(value_name = "PACKAGE")]
-    pub(crate) package: PathBuf,
+    #[arg(value_name = "PACKAGE", required_unless_present_any = ["factory", "resume"])]
+    pub(crate) package: Option<PathBuf>,
+    /// Instead of a package: the host's factory, which creates Contract Cryptlets on this chain. For its administrator
+    #[arg(long, conflicts_with = "package")]
+    pub(crate) factory: bool,
+    /// Instead of a package: everything the host ran before it was last stopped, since keys do not outlive their process
+    #[arg(long, conflicts_with_all = ["package", "factory"])]
+    pub(crate) resume: bool,
     /// JSON-RPC address of a node
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
     pub(crate) rpc_url: String,

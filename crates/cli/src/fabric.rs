@@ -1,30 +1,24 @@
 //! The fabric as this process reaches it: a host embedded in it, or one elsewhere over mutual TLS. The same client either way.
 
+mod embedded;
+
 use crate::{
     args::{FabricArgs, NodeArgs},
     registry::{self, UtilityTerms},
     rpc::Chain,
 };
-use alloy::primitives::{Address, B256};
+use alloy::primitives::B256;
 use anyhow::{Context, Result};
-use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
-    ChainFacts, ClientIdentity, ClientOptions, DESCRIPTOR_PATH, FACTORY_NAME, FabricClient, FileVault, Host,
-    HostConfig, HostParts, Package, PackageRef, Registered, Role, ScryptCost, SecretString, Server, SystemClock,
-    SystemEntropy, Vault, WasmLauncher, fetch_descriptor,
+    Anchor, ChainFacts, ClientIdentity, ClientOptions, FACTORY_NAME, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS,
+    FabricClient, Package, PackageRef, fetch_descriptor,
 };
 use cryptlet_node::Fabric;
-use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation, RegistrationId};
+use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation};
+use embedded::{DevDoor, Embedded};
 use futures::future::BoxFuture;
 use jsonrpsee::{Methods, RpcModule, types::ErrorObjectOwned};
-use serde::{Deserialize, Serialize};
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 /// JSON-RPC method of a dev node: how to reach its embedded host as an operator.
 const DEV_DOOR_METHOD: &str = "cryptlet_insecureDevHost";
@@ -33,26 +27,6 @@ const DEV_DOOR_METHOD: &str = "cryptlet_insecureDevHost";
 pub(crate) struct FabricAccess {
     client: FabricClient,
     embedded: Option<Embedded>,
-}
-
-/// A host of this process. Its workers and its doors end with it.
-struct Embedded {
-    door: DevDoor,
-    _servers: [Server; 2],
-    _host: Host,
-}
-
-/// How `cryptlet register` reaches the host embedded in a dev node: like any other host, but the node hands out the
-/// certificate to whoever asks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DevDoor {
-    /// URL of the descriptor.
-    descriptor: String,
-    /// Who signs it.
-    signature: String,
-    /// An operator's certificate and key, as a PEM bundle.
-    identity: String,
 }
 
 impl FabricAccess {
@@ -66,9 +40,9 @@ impl FabricAccess {
         if !args.dev {
             return Ok(None);
         }
-        let host = listening_host(folder, args.workers)?;
-        let client = FabricClient::in_process(&host.host, options);
-        Ok(Some(Self { client, embedded: Some(host.open().await?) }))
+        let embedded = Embedded::start(folder, args.workers).await?;
+        let client = FabricClient::in_process(&embedded.host, options);
+        Ok(Some(Self { client, embedded: Some(embedded) }))
     }
 
     /// The host embedded in the dev node at this address.
@@ -126,93 +100,44 @@ impl FabricAccess {
             isolation: u8::from(package.config().isolation),
         };
         let id = registry::register_utility(chain, &started, terms).await?;
-        self.confirm(started.registration_id).await?;
+        self.client.confirm_registration(started.registration_id).await?;
         Ok(id)
     }
 
-    /// Has the host start its factory.
-    pub(crate) async fn register_factory(&self, chain: &Chain) -> Result<Registered> {
-        Ok(self.client.register_factory(chain.address(), facts(chain).await?).await?)
+    /// Makes the host's factory the one behind `ICryptoDelegate.create`, unless it is already.
+    pub(crate) async fn install_factory(&self, chain: &Chain) -> Result<CryptletId> {
+        let id = CryptletId::utility(chain.address(), FACTORY_NAME);
+        if !registry::is_active(chain, id).await? {
+            let started = self.client.register_factory(chain.address(), facts(chain).await?).await?;
+            // Its container is the host itself, and it says so: isolation `none`.
+            let terms =
+                UtilityTerms { units_max: FACTORY_UNITS, output_bytes_max: FACTORY_OUTPUT_BYTES_MAX, isolation: 0 };
+            registry::register_utility(chain, &started, terms).await?;
+            self.client.confirm_registration(started.registration_id).await?;
+        }
+        registry::set_factory(chain, id).await?;
+        Ok(id)
     }
 
-    /// Id of the factory that this publisher registers.
-    pub(crate) fn factory_id(&self, publisher: Address) -> CryptletId {
-        CryptletId::utility(publisher, FACTORY_NAME)
+    /// Has the host start again what it ran before it was last stopped, and puts the new instances on the chain: keys do not
+    /// outlive their process. Gives how many there were.
+    pub(crate) async fn resume(&self, chain: &Chain) -> Result<usize> {
+        let mut resumed = 0;
+        for started in self.client.restart(facts(chain).await?).await? {
+            // An instance the chain never knew belongs to a transaction that was lost; its contract will ask again.
+            if registry::is_active(chain, CryptletId(started.created.cryptletId)).await? {
+                registry::register_instance(chain, &started).await?;
+                self.client.confirm_registration(started.registration_id).await?;
+                resumed += 1;
+            }
+        }
+        Ok(resumed)
     }
-
-    /// Has the host start again what it ran before it was last stopped; gives the registrations to send.
-    pub(crate) async fn restart(&self, chain: &Chain) -> Result<Vec<Registered>> {
-        Ok(self.client.restart(facts(chain).await?).await?)
-    }
-
-    /// Tells the host that a registration is on the chain.
-    pub(crate) async fn confirm(&self, registration: RegistrationId) -> Result<()> {
-        Ok(self.client.confirm_registration(registration).await?)
-    }
-}
-
-/// A host with a port of its own, not yet listening on it.
-struct ListeningHost {
-    host: Host,
-    listen: SocketAddr,
-}
-
-fn listening_host(folder: &Path, workers: Option<usize>) -> Result<ListeningHost> {
-    let listen = free_port(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let config = HostConfig { endpoints: vec![listen.to_string()], ..HostConfig::new(folder) };
-    let host = Host::start(config, host_parts(folder, None, workers)?)?;
-    Ok(ListeningHost { host, listen })
-}
-
-impl ListeningHost {
-    async fn open(self) -> Result<Embedded> {
-        let Self { host, listen } = self;
-        let door = host.serve_tls(listen).await?;
-        let plate = host.serve_descriptor(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
-        let identity = host.enroll("dev-operator", Role::Operator)?;
-        let dev_door = DevDoor {
-            descriptor: format!("http://{}{DESCRIPTOR_PATH}", plate.address()),
-            signature: host.address().to_string(),
-            identity: identity.to_pem_bundle().to_string(),
-        };
-        Ok(Embedded { door: dev_door, _servers: [door, plate], _host: host })
-    }
-}
-
-/// The address with a port that was free a moment ago in place of port 0.
-pub(crate) fn free_port(listen: SocketAddr) -> Result<SocketAddr> {
-    Ok(std::net::TcpListener::bind(listen)?.local_addr()?)
 }
 
 async fn facts(chain: &Chain) -> Result<ChainFacts> {
     let anchor = chain.anchor().await?;
-    Ok(ChainFacts {
-        domain: chain.domain().await?,
-        anchor: cryptlet_host::Anchor { block: anchor.number, hash: anchor.hash },
-    })
-}
-
-/// What a host of this process runs on: workers of this very binary, the system's clock and randomness, and its keystore.
-pub(crate) fn host_parts(folder: &Path, passphrase: Option<SecretString>, workers: Option<usize>) -> Result<HostParts> {
-    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let entropy = Arc::new(SystemEntropy);
-    let vault = open_vault(folder, passphrase)?;
-    let workers = match workers {
-        Some(workers) => NonZeroUsize::new(workers).context("--workers must be at least 1")?,
-        None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-    };
-    let command = WorkerCommand { program: std::env::current_exe()?, arguments: vec!["worker".into()] };
-    let launcher =
-        WasmLauncher::in_processes(command, workers, &folder.join("compiled"), vault.as_ref(), entropy.as_ref())?;
-    Ok(HostParts { launcher: Arc::new(launcher), vault, clock: Arc::new(SystemClock), entropy })
-}
-
-/// A host's keystore; without a passphrase, one whose passphrase lies beside it.
-pub(crate) fn open_vault(folder: &Path, passphrase: Option<SecretString>) -> Result<Arc<dyn Vault>> {
-    Ok(Arc::new(match passphrase {
-        Some(passphrase) => FileVault::open(&folder.join("vault.age"), passphrase, ScryptCost::INTERACTIVE)?,
-        None => FileVault::open_insecure_dev(folder, &SystemEntropy)?,
-    }))
+    Ok(ChainFacts { domain: chain.domain().await?, anchor: Anchor { block: anchor.number, hash: anchor.hash } })
 }
 
 /// The node's seam, in front of a client.

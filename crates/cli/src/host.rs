@@ -2,7 +2,7 @@
 
 use crate::{
     args::{EnrollArgs, HostAction, HostArgs, ServeArgs},
-    fabric::{free_port, host_parts, open_vault},
+    host_parts::{free_port, host_parts, open_vault},
     logs, signals,
 };
 use anyhow::{Context, Result};

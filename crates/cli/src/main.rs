@@ -5,6 +5,7 @@ mod dev;
 mod export;
 mod fabric;
 mod host;
+mod host_parts;
 mod invoke;
 mod logs;
 mod node;

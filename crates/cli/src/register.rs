@@ -1,10 +1,11 @@
 //! `cryptlet register`: has a host run a package, and puts cryptlet and instance on the chain.
 
-use crate::{args::RegisterArgs, dev, fabric::FabricAccess, logs, progress::Progress, rpc::Chain};
-use alloy::signers::local::PrivateKeySigner;
+use crate::{args::RegisterArgs, dev, fabric::FabricAccess, logs, progress::Progress, registry, rpc::Chain};
+use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result};
-use cryptlet_host::{ClientOptions, Package};
+use cryptlet_host::{ClientOptions, FACTORY_NAME, Package};
 use cryptlet_primitives::CryptletId;
+use serde::Serialize;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: RegisterArgs) -> Result<ExitCode> {
@@ -14,32 +15,71 @@ pub(crate) fn run(args: RegisterArgs) -> Result<ExitCode> {
 }
 
 async fn register(args: RegisterArgs) -> Result<ExitCode> {
-    let progress = Progress::start(args.output, "reading the package");
-    let package = Package::build(&args.package)?;
+    let progress = Progress::start(args.output, "reaching the chain");
     let key = match &args.private_key {
         Some(key) => PrivateKeySigner::from_bytes(key).context("--private-key is not a secp256k1 key")?,
         None => dev::operator(),
     };
     let chain = Chain::sender(&args.rpc_url, key)?;
+    let package = args.package.as_deref().map(Package::build).transpose()?;
     let fabric = match FabricAccess::elsewhere(&args.fabric, chain.domain().await?, ClientOptions::default()).await? {
         Some(fabric) => fabric,
         None => FabricAccess::of_dev_node(&chain).await?,
     };
-    progress.step("handing the package to the host");
-    fabric.publish(&package).await?;
-    progress.step("registering");
-    let id = fabric.register_package(&chain, &package).await?;
+    registry::initialize(&chain).await?;
+    if args.resume {
+        progress.step("starting again what the host ran");
+        let resumed = fabric.resume(&chain).await?;
+        progress.done();
+        print_resumed(&args, resumed);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = match &package {
+        Some(package) => {
+            progress.step("handing the package to the host");
+            fabric.publish(package).await?;
+            progress.step("registering");
+            let cryptlet_id = fabric.register_package(&chain, package).await?;
+            Answer { name: package.name().to_owned(), cryptlet_id, package_digest: Some(package.digest()) }
+        }
+        None => {
+            progress.step("registering the factory");
+            let cryptlet_id = fabric.install_factory(&chain).await?;
+            Answer { name: FACTORY_NAME.to_owned(), cryptlet_id, package_digest: None }
+        }
+    };
     progress.done();
-    print(&args, &package, id);
+    print(&args, &answer);
     Ok(ExitCode::SUCCESS)
 }
 
+/// What was registered.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    name: String,
+    cryptlet_id: CryptletId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package_digest: Option<B256>,
+}
+
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
-fn print(args: &RegisterArgs, package: &Package, id: CryptletId) {
+fn print(args: &RegisterArgs, answer: &Answer) {
     if args.output.json {
-        let answer = serde_json::json!({ "name": package.name(), "cryptletId": id, "packageDigest": package.digest() });
-        println!("{answer}");
+        println!("{}", serde_json::to_string(answer).expect("text and hashes are JSON"));
+        return;
+    }
+    println!("registered {}\n  cryptlet {}", answer.name, answer.cryptlet_id);
+    if let Some(digest) = answer.package_digest {
+        println!("  package  {digest}");
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn print_resumed(args: &RegisterArgs, resumed: usize) {
+    if args.output.json {
+        println!("{}", serde_json::json!({ "resumed": resumed }));
     } else {
-        println!("registered {}\n  cryptlet {id}\n  package  {}", package.name(), package.digest());
+        println!("{resumed} instances started again and registered");
     }
 }

@@ -6,19 +6,13 @@ use super::{
     examples::{CREDIT_DEFAULT_SWAP, EQUITY_TOOLS, ExamplePackage, MONTE_CARLO, creation_code},
     genesis::Accounts,
 };
-use crate::{
-    fabric::FabricAccess,
-    progress::Progress,
-    registry::{self, UtilityTerms},
-    rpc::Chain,
-};
+use crate::{fabric::FabricAccess, progress::Progress, registry, rpc::Chain};
 use alloy::{
     primitives::{Address, B256, Bytes, I256, U256, utils::Unit},
     sol,
     sol_types::SolValue,
 };
 use anyhow::{Context, Result};
-use cryptlet_host::{FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS};
 use cryptlet_primitives::CryptletId;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::Path};
@@ -52,8 +46,8 @@ pub(crate) async fn bootstrap(
     };
     registry::initialize(chain).await?;
     progress.step("starting cryptlets");
-    restart(chain, fabric).await?;
-    register_factory(chain, fabric).await?;
+    fabric.resume(chain).await?;
+    fabric.install_factory(chain).await?;
     if examples {
         for (name, package) in [("equity-tools", EQUITY_TOOLS), ("monte-carlo", MONTE_CARLO)] {
             progress.step(&format!("registering {name}"));
@@ -67,29 +61,6 @@ pub(crate) async fn bootstrap(
             .with_context(|| format!("{} cannot be written", file.display()))?;
     }
     Ok(deployments)
-}
-
-/// Instance keys do not outlive their process: everything that ran before gets an instance of the next epoch.
-async fn restart(chain: &Chain, fabric: &FabricAccess) -> Result<()> {
-    for started in fabric.restart(chain).await? {
-        // An instance the chain never knew belongs to a transaction that was lost; its contract will ask again.
-        if registry::is_active(chain, CryptletId(started.created.cryptletId)).await? {
-            registry::register_instance(chain, &started).await?;
-            fabric.confirm(started.registration_id).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn register_factory(chain: &Chain, fabric: &FabricAccess) -> Result<()> {
-    let id = fabric.factory_id(chain.address());
-    if !registry::is_active(chain, id).await? {
-        let started = fabric.register_factory(chain).await?;
-        let terms = UtilityTerms { units_max: FACTORY_UNITS, output_bytes_max: FACTORY_OUTPUT_BYTES_MAX, isolation: 0 };
-        registry::register_utility(chain, &started, terms).await?;
-        fabric.confirm(started.registration_id).await?;
-    }
-    registry::set_factory(chain, id).await
 }
 
 async fn register_example(

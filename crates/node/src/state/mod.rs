@@ -4,11 +4,13 @@ mod changes;
 mod codes;
 pub(crate) mod history;
 pub(crate) mod proof;
+mod range;
 mod snapshot;
 pub(crate) mod update;
 
 pub use changes::{AccountChange, StateChanges};
 pub use codes::CodeCache;
 pub use proof::{AccountProof, SlotProof};
+pub use range::{AccountEntry, Page, SlotEntry};
 pub use snapshot::StateSnapshot;
 pub use update::{AccountDiff, SlotDiff, StateUpdate};

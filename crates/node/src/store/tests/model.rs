@@ -1,7 +1,7 @@
 //! A chain that keeps a whole copy of the state per block.
 
 use crate::{
-    state::{AccountChange, StateChanges},
+    state::{AccountChange, Page, StateChanges},
     store::{ChainStore, CommitBlock, schema::Table},
     types::{Block, Header, Receipt, Transaction},
 };
@@ -180,7 +180,33 @@ impl Model {
         assert!(store.state_at(self.head() + 1).is_err());
     }
 
+    /// Walks over the whole state after a block, at once and in pages, and compares.
+    fn check_walk(&self, store: &ChainStore, number: u64) {
+        let state = &self.states[number as usize];
+        let expected: Vec<_> = state.iter().map(|(address, account)| (*address, account.trie_account())).collect();
+        let snapshot = store.state_at(number).unwrap();
+        let walked: Vec<_> = snapshot.accounts(Address::ZERO).map(Result::unwrap).collect();
+        assert_eq!(walked, expected, "block {number}");
+        let paged = pages(Address::ZERO, |start| store.accounts_at(number, start, 2).unwrap());
+        assert_eq!(paged, expected, "block {number}");
+        let mut hashed = expected.clone();
+        hashed.sort_by_key(|(address, _)| keccak256(address));
+        let paged = pages(B256::ZERO, |start| store.accounts_by_hash_at(number, start, 3).unwrap());
+        assert_eq!(paged.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), hashed, "block {number}");
+        for index in 0..9 {
+            let address = address(index);
+            let mut slots: Vec<_> =
+                state.get(&address).into_iter().flat_map(|account| account.storage.clone()).collect();
+            let paged = pages(U256::ZERO, |start| store.storage_range_at(number, address, start, 2).unwrap());
+            assert_eq!(paged, slots, "block {number}, {address}");
+            slots.sort_by_key(|(slot, _)| keccak256(slot.to_be_bytes::<32>()));
+            let paged = pages(B256::ZERO, |start| store.storage_by_hash_at(number, address, start, 2).unwrap());
+            assert_eq!(paged.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), slots, "block {number}");
+        }
+    }
+
     pub(super) fn check_state(&self, store: &ChainStore, number: u64) {
+        self.check_walk(store, number);
         let state = &self.states[number as usize];
         let snapshot = store.state_at(number).unwrap();
         assert_eq!(snapshot.block_hash_ref(number).unwrap(), self.hashes[number as usize]);
@@ -198,6 +224,17 @@ impl Model {
             }
         }
     }
+}
+
+/// Everything, one page after the other.
+fn pages<K: Copy, V>(start: K, read: impl Fn(K) -> Page<K, V>) -> Vec<(K, V)> {
+    let (mut entries, mut start) = (Vec::new(), Some(start));
+    while let Some(from) = start {
+        let page = read(from);
+        entries.extend(page.entries);
+        start = page.next;
+    }
+    entries
 }
 
 fn apply(state: &mut ModelState, touches: &BTreeMap<u8, Touch>) -> StateChanges {

@@ -87,6 +87,10 @@ pub(crate) struct NodeArgs {
     )]
     pub(crate) http_port: u16,
 
+    /// Serve Prometheus metrics at http://IP:PORT/metrics
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:6060")]
+    pub(crate) metrics: Option<SocketAddr>,
+
     /// Seconds between blocks; without it a transaction is mined on arrival
     #[arg(long, short = 'b', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Mining")]
     pub(crate) block_time: Option<u64>,

@@ -8,6 +8,7 @@ mod host;
 mod host_parts;
 mod invoke;
 mod logs;
+mod metrics;
 mod node;
 mod progress;
 mod register;

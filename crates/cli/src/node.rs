@@ -6,6 +6,7 @@ use crate::{
     dev::{self, Accounts, Deployments, Ready},
     fabric::{FabricAccess, FabricSeam},
     logs,
+    metrics::MetricsServer,
     progress::Progress,
     rpc::Chain,
     signals,
@@ -52,6 +53,10 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let node = Node::start(node_config(&args), spec.clone(), chain, seam)?;
     let listen = SocketAddr::new(args.http_addr, args.http_port);
     let server = RpcServer::start(node.clone(), rpc_config(listen, accounts.as_ref(), fabric.as_ref())?).await?;
+    let metrics = match args.metrics {
+        Some(listen) => Some(MetricsServer::start(node.clone(), listen).await?),
+        None => None,
+    };
 
     let deployments = match (&accounts, &fabric) {
         (Some(accounts), Some(fabric)) if spec.limits().is_some() => {
@@ -65,10 +70,12 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     };
     begin_mining(&args, &node).await?;
     progress.done();
-    let ready = Ready::new(server.address(), spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
+    let mut ready = Ready::new(server.address(), spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
+    ready.metrics = metrics.as_ref().map(MetricsServer::url);
     dev::print(&ready, &args);
 
     signals::until_asked_to_stop().await?;
+    drop(metrics);
     server.stop().await;
     node.stop().await;
     drop(fabric);

@@ -17,6 +17,8 @@ pub(crate) struct Ready {
     ready: bool,
     http: String,
     ws: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics: Option<String>,
     chain_id: u64,
     genesis_hash: B256,
     accounts: Vec<Account>,
@@ -48,6 +50,7 @@ impl Ready {
             ready: true,
             http: format!("http://{listen}"),
             ws: format!("ws://{listen}"),
+            metrics: None,
             chain_id,
             genesis_hash,
             accounts: accounts.map(|accounts| accounts.funded.iter().map(account).collect()).unwrap_or_default(),
@@ -108,6 +111,9 @@ fn page(ready: &Ready, args: &NodeArgs) -> String {
     section("Example contracts", ready.contracts.iter().map(|(name, address)| named(name, address.clone())).collect());
     section("Packages", ready.packages.iter().map(|(name, digest)| named(name, digest.to_string())).collect());
     section("Chain ID", vec![ready.chain_id.to_string()]);
+    if let Some(metrics) = &ready.metrics {
+        page.push_str(&format!("\nMetrics at {metrics}\n"));
+    }
     page.push_str(&format!("\nListening on {}\n", ready.http.trim_start_matches("http://")));
     page
 }

@@ -10,8 +10,13 @@ use std::{
 pub trait Clock: Send + Sync + 'static {
     /// Unix time, in seconds.
     fn unix_s(&self) -> u64;
-    /// Milliseconds on a clock that never runs backwards.
-    fn monotonic_ms(&self) -> u64;
+    /// Microseconds on a clock that never runs backwards.
+    fn monotonic_us(&self) -> u64;
+
+    /// The same in milliseconds.
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic_us() / 1_000
+    }
 }
 
 /// The machine's clock.
@@ -32,8 +37,8 @@ impl Clock for SystemClock {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
-    fn monotonic_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn monotonic_us(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 

@@ -13,12 +13,15 @@ use tokio::{runtime::Handle, task::AbortHandle};
 /// Asks the fabric once, in a task of its own. Its verdict comes back as a command.
 pub(super) fn dispatch(runtime: &Handle, shared: Arc<Shared>, invocation: Invocation, timeout_ms: u64) -> AbortHandle {
     let ask = async move {
-        let key = invocation.key();
+        let (key, asked_us) = (invocation.key(), shared.clock.monotonic_us());
         let outcome = ask(&*shared.fabric, &invocation, timeout_ms).await;
         let outcome = match outcome {
             Ok(answer) => judge(shared.clone(), invocation, answer).await,
             Err(fault) => Err(fault),
         };
+        let took = Duration::from_micros(shared.clock.monotonic_us().saturating_sub(asked_us));
+        let name = outcome.as_ref().map_or_else(|fault| format!("{:?}", fault.reason), |_| "Answered".to_owned());
+        shared.metrics.call_ended(name, took);
         if let Err(fault) = &outcome {
             tracing::warn!(%key, reason = ?fault.reason, detail = %fault.detail, "a cryptlet call failed");
         }

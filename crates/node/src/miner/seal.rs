@@ -13,7 +13,7 @@ use crate::{
 use alloy::consensus::{Sealed, Transaction as _};
 use alloy_primitives::{Address, B256, map::HashMap};
 use cryptlet_attestation::RecoveredRecord;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What came of trying to make a block.
 pub(super) struct SealReport {
@@ -50,11 +50,12 @@ pub(super) fn seal(shared: &Arc<Shared>, machine: &mut Machine, kind: SealKind) 
     };
     let anchor = Anchor { number: parent.number, hash: parent.hash() };
     let mut transcripts = MachineTranscripts { shared, machine, anchor, effects: Vec::new() };
+    let started_us = shared.clock.monotonic_us();
     let Assembled { block, unfit } = assemble(plan, candidates, &mut transcripts)?;
     let effects = transcripts.effects;
     let mut gone = drop_unfit(shared, unfit);
     let block = match block {
-        Some(finished) => Some(publish(shared, finished, &mut gone)?),
+        Some(finished) => Some(publish(shared, finished, started_us, &mut gone)?),
         None => None,
     };
     Ok(SealReport { block, gone, effects })
@@ -72,10 +73,19 @@ fn drop_unfit(shared: &Shared, unfit: Vec<Unfit>) -> Vec<B256> {
 }
 
 /// Stores the block, moves the head, and tells everybody.
-fn publish(shared: &Shared, finished: FinishedBlock, gone: &mut Vec<B256>) -> Result<SealedBlock, MinerError> {
+fn publish(
+    shared: &Shared,
+    finished: FinishedBlock,
+    started_us: u64,
+    gone: &mut Vec<B256>,
+) -> Result<SealedBlock, MinerError> {
+    let executed_us = shared.clock.monotonic_us();
     let head = finished.commit(&shared.chain)?;
+    let stored_us = shared.clock.monotonic_us();
     shared.time.block_made(head.timestamp);
     let executed = Arc::new(finished.executed);
+    let took = |from_us: u64, to_us: u64| Duration::from_micros(to_us.saturating_sub(from_us));
+    shared.metrics.block_made(&executed, took(started_us, executed_us), took(executed_us, stored_us));
     let included: Vec<B256> = executed.block.body.transactions.iter().map(|tx| *tx.tx_hash()).collect();
     let left = shared.pool.on_new_nonces(&touched_nonces(shared, &executed)?);
     for entry in left.iter().filter(|entry| !included.contains(&entry.hash())) {
@@ -83,8 +93,10 @@ fn publish(shared: &Shared, finished: FinishedBlock, gone: &mut Vec<B256>) -> Re
         shared.tell(ChainEvent::Dropped { transaction, reason });
         gone.push(transaction);
     }
+    let records = executed.records.0.iter().map(|group| group.records.len()).sum::<usize>();
     tracing::info!(
-        number = head.number, hash = %head.hash(), transactions = included.len(), gas = head.gas_used, "block made"
+        number = head.number, transactions = included.len(), records, gas = head.gas_used,
+        took = ?took(started_us, stored_us), hash = %head.hash(), "block made"
     );
     shared.memo.learn(&executed.records);
     shared.head_is(head_of(&head));

@@ -190,6 +190,7 @@ impl Miner {
             let reason = "its nonce is taken on the chain that was rewound to".to_owned();
             self.shared.tell(ChainEvent::Dropped { transaction: entry.hash(), reason });
         }
+        self.shared.metrics.rewound();
         self.shared.head_is(head);
         self.shared.tell(ChainEvent::Rewound(head));
         self.shared.arrivals.notify_one();

@@ -1,5 +1,6 @@
 //! Accepting connections: so many at once, and none that is silent for long.
 
+use crate::metrics::{ConnectionGuard, Metrics};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -22,12 +23,14 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
 
 /// Bounds of all connections together.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ConnectionBounds {
     /// At once.
     pub(super) connections_max: usize,
     /// A connection on which no request begins, or its head does not end, for this long is closed.
     pub(super) idle_time_max: Duration,
+    /// Where they are counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Accepts connections and serves each with a service of its own, until told to stop.
@@ -49,7 +52,8 @@ pub(super) async fn accept<S>(
         };
         match (accepted, places.clone().try_acquire_owned()) {
             (Ok((socket, _)), Ok(place)) => {
-                tokio::spawn(serve(socket, service(), bounds.idle_time_max, stop.clone(), place));
+                let held = (place, bounds.metrics.connection());
+                tokio::spawn(serve(socket, service(), bounds.idle_time_max, stop.clone(), held));
             }
             (Ok((socket, _)), Err(_)) => {
                 tokio::spawn(tokio::time::timeout(TURN_AWAY_MAX, turn_away(socket)));
@@ -62,8 +66,13 @@ pub(super) async fn accept<S>(
     }
 }
 
-async fn serve<S>(socket: TcpStream, service: S, idle_max: Duration, stop: StopHandle, _place: OwnedSemaphorePermit)
-where
+async fn serve<S>(
+    socket: TcpStream,
+    service: S,
+    idle_max: Duration,
+    stop: StopHandle,
+    _held: (OwnedSemaphorePermit, ConnectionGuard),
+) where
     S: tower::Service<HttpRequest<Incoming>, Response = HttpResponse, Error = BoxError, Future: Send>,
     S: Clone + Send + 'static,
 {

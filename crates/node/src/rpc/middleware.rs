@@ -6,7 +6,7 @@ use super::{
 };
 use futures::future::{BoxFuture, Either, ready};
 use jsonrpsee::{
-    core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification},
+    core::middleware::{Batch, Notification},
     server::{
         HttpBody, HttpRequest, HttpResponse, MethodCallback, MethodResponse, Methods, middleware::rpc::RpcServiceT,
     },
@@ -145,14 +145,8 @@ where
     }
 
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let entries = batch.into_iter().map(|entry| match entry {
-            Ok(BatchEntry::Call(request)) => match self.refusal(&request) {
-                Some(error) => Err(BatchEntryErr::new(request.id, error)),
-                None => Ok(BatchEntry::Call(request)),
-            },
-            other => other,
-        });
-        self.inner.batch(Batch::from(entries.collect()))
+        // Batches are taken apart before they come here.
+        self.inner.batch(batch)
     }
 
     fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {

@@ -3,7 +3,9 @@
 use super::{
     Rpc,
     config::{CorsOrigins, RpcConfig, RpcLimits},
+    each_call::EachCall,
     listen::{self, ConnectionBounds},
+    metered::Metered,
     methods,
     middleware::{GateLayer, GethWords},
 };
@@ -51,15 +53,22 @@ impl RpcServer {
     /// Starts to serve `node`.
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
         let listen_error = |source| RpcStartError::Listen { address: config.listen, source };
+        let metrics = node.meters();
         let rpc = Rpc::new(node, config.insecure_accounts, config.limits);
         let mut methods = Methods::from(methods(&rpc, &config.namespaces));
         methods.merge(config.extensions)?;
-        let offered = methods.clone();
+        let (offered, counted) = (methods.clone(), methods.clone());
+        let response_bytes_max = config.limits.response_bytes_max;
+        let of_connections = metrics.clone();
+        let rpc_middleware = RpcServiceBuilder::new()
+            .layer_fn(move |inner| EachCall::new(inner, response_bytes_max))
+            .layer_fn(move |inner| Metered::new(inner, counted.clone(), metrics.clone()))
+            .layer_fn(move |inner| GethWords::new(inner, offered.clone()));
         let gate = GateLayer { origins: config.cors.clone(), request_time_max: config.limits.request_time_max };
         let services = Server::builder()
             .set_config(server_config(&config.limits))
             .set_http_middleware(tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(gate))
-            .set_rpc_middleware(RpcServiceBuilder::new().layer_fn(move |inner| GethWords::new(inner, offered.clone())))
+            .set_rpc_middleware(rpc_middleware)
             .to_service_builder();
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
@@ -67,6 +76,7 @@ impl RpcServer {
         let bounds = ConnectionBounds {
             connections_max: config.limits.connections_max as usize,
             idle_time_max: config.limits.idle_time_max,
+            metrics: of_connections,
         };
         let of_connection = stop.clone();
         let service = move || services.clone().build(methods.clone(), of_connection.clone());

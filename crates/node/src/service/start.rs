@@ -10,6 +10,7 @@ use crate::{
     chain_spec::ChainSpec,
     execute::{BlockAttributes, blob_base_fee, next_header},
     fabric::Fabric,
+    metrics::Metrics,
     miner::{Clock, Miner, MinerCommand, MinerConfig, SystemClock, TimeControl},
     pool::{AccountFacts, Pool, PoolError, PoolLimits, PoolRules, PooledEntry, decode_transaction},
     store::{ChainStore, StoreError},
@@ -83,6 +84,7 @@ impl Node {
         let (miner, commands) = mpsc::channel(COMMANDS_MAX);
         let shared = Arc::new(Shared {
             pool: Pool::new(config.pool),
+            metrics: Arc::default(),
             memo: Memo::new(config.simulation.memo_entries_max),
             simulations: Arc::new(Semaphore::new(config.simulation.simulations_max)),
             config,
@@ -126,6 +128,7 @@ pub(crate) struct Shared {
     pub(crate) arrivals: Notify,
     pub(crate) simulations: Arc<Semaphore>,
     pub(crate) memo: Memo,
+    pub(crate) metrics: Arc<Metrics>,
     arrived: AtomicU64,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }

@@ -71,12 +71,16 @@ fn print_block(output: OutputArgs, block: &ExecutedBlock) {
 
 /// What a person reads at the end of a replay.
 pub(crate) fn summary(report: &ReplayReport) -> String {
+    let edits = match report.dev_edited_blocks {
+        0 => String::new(),
+        blocks => format!("\ndev edits  {blocks} blocks carry what a development node's cheats set"),
+    };
     format!(
         "every block holds, with no host and no network\n\
          chain      {} (genesis {})\n\
          blocks     {}, {} transactions, {} cryptlet records\n\
          head       {} {}\n\
-         state root {}",
+         state root {}{edits}",
         report.chain_id,
         report.genesis_hash,
         report.blocks,

@@ -13,6 +13,10 @@ mod signing;
 mod accounts;
 #[path = "rpc/calls.rs"]
 mod calls;
+#[path = "rpc/cheat_replay.rs"]
+mod cheat_replay;
+#[path = "rpc/cheats.rs"]
+mod cheats;
 #[path = "rpc/cryptlet.rs"]
 mod cryptlet;
 #[path = "rpc/dev.rs"]

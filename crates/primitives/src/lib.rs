@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abi;
+pub mod dev_edits;
 pub mod fabric;
 pub mod ids;
 pub mod invocation;
@@ -11,6 +12,10 @@ pub mod signature;
 pub mod system;
 pub mod typed_data;
 
+pub use dev_edits::{
+    AccountEdit, DEV_EDITS_BYTES_MAX, DEV_EDITS_REQUEST_TYPE, DevEdits, DevEditsError, impersonated_sender,
+    impersonated_signature,
+};
 pub use fabric::{FabricAnswer, FabricFault, UnavailableReason};
 pub use ids::{CodeDigest, CryptletId, InvocationKey, Measurement, RegistrationId};
 pub use invocation::{Invocation, InvocationMode};

@@ -11,7 +11,7 @@ use alloy::consensus::{Sealed, Transaction as _};
 use alloy::eips::Encodable2718;
 use alloy_primitives::B256;
 use cryptlet_attestation::RecoveredRecord;
-use cryptlet_primitives::Invocation;
+use cryptlet_primitives::{DevEdits, Invocation};
 
 /// A block to be made.
 pub struct BlockPlan<'a> {
@@ -23,6 +23,8 @@ pub struct BlockPlan<'a> {
     pub chain: &'a ChainStore,
     /// The header as far as it is known before execution.
     pub header: Header,
+    /// What a development node's cheats did since the head.
+    pub edits: DevEdits,
     /// Transactions to put in at most.
     pub transactions_max: usize,
     /// Bytes of encoded transactions to put in at most.
@@ -87,8 +89,8 @@ pub fn assemble(
     mut candidates: Best,
     transcripts: &mut impl Transcripts,
 ) -> Result<Assembled, BlockFault> {
-    let BlockPlan { spec, parent, chain, header, transactions_max, transaction_bytes_max, allow_empty } = plan;
-    let mut execution = Execution::begin(spec, chain, parent, header)?;
+    let BlockPlan { spec, parent, chain, header, edits, transactions_max, transaction_bytes_max, allow_empty } = plan;
+    let mut execution = Execution::begin_edited(spec, chain, parent, header, edits)?;
     let mut unfit = Vec::new();
     let (mut transactions, mut bytes) = (Vec::new(), 0);
     while transactions.len() < transactions_max {

@@ -11,6 +11,7 @@ use crate::{
     types::ExecutedBlock,
 };
 use alloy_primitives::B256;
+use cryptlet_primitives::DEV_EDITS_REQUEST_TYPE;
 use serde::Serialize;
 use std::{
     io::Read,
@@ -56,6 +57,8 @@ pub struct ReplayReport {
     pub transactions: u64,
     /// Cryptlet records that were checked and consumed.
     pub records: u64,
+    /// Blocks that carry development edits: a development node's cheats had a hand in them.
+    pub dev_edited_blocks: u64,
     /// Gas that was used.
     pub gas_used: u64,
 }
@@ -109,6 +112,7 @@ pub fn import<R: Read + Send>(
         blocks: 0,
         transactions: 0,
         records: 0,
+        dev_edited_blocks: 0,
         gas_used: 0,
     };
     if file.first_block() > head.number + 1 {
@@ -167,6 +171,9 @@ fn execute_all(
         report.transactions += replayed.executed.block.body.transactions.len() as u64;
         let records = replayed.executed.records.0.iter().map(|group| group.records.len() as u64);
         report.records += records.sum::<u64>();
+        let mut requests = replayed.executed.requests.iter();
+        let is_edited = requests.any(|request| request.first() == Some(&DEV_EDITS_REQUEST_TYPE));
+        report.dev_edited_blocks += u64::from(is_edited);
         report.gas_used += head.gas_used;
         (replaying.block)(&replayed.executed);
         (replaying.progress)(Progress { blocks: report.blocks, block_number: head.number, bytes });

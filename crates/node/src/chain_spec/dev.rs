@@ -1,5 +1,6 @@
 //! The chain of `cryptlet node --dev`.
 
+use super::genesis::DEV_EDITS_SETTING;
 use super::system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 use alloy::genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
@@ -70,6 +71,7 @@ fn dev_config(limits: &FabricLimits) -> ChainConfig {
         .extra_fields
         .insert_value("cryptletFabric".to_owned(), limits)
         .expect("limits are plain numbers, which JSON can hold");
+    config.extra_fields.insert_value(DEV_EDITS_SETTING.to_owned(), true).expect("JSON can hold a truth value");
     config
 }
 

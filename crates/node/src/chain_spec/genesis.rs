@@ -20,6 +20,9 @@ pub enum GenesisError {
     /// The delegate's limits cannot be read.
     #[error("config.cryptletFabric is not a set of limits: {0}")]
     LimitsJson(serde_json::Error),
+    /// Neither true nor false.
+    #[error("config.{DEV_EDITS_SETTING} is neither true nor false: {0}")]
+    DevEditsJson(serde_json::Error),
     /// The delegate's limits make no sense.
     #[error("config.cryptletFabric: {0}")]
     Limits(#[from] LimitsError),
@@ -84,6 +87,9 @@ pub enum GenesisError {
     ExtraData(usize),
 }
 
+/// The setting that lets blocks carry development edits.
+pub(crate) const DEV_EDITS_SETTING: &str = "cryptletDevEdits";
+
 /// Least gas limit of a block.
 pub(crate) const GAS_LIMIT_MIN: u64 = 5_000;
 
@@ -129,6 +135,12 @@ pub(super) fn fabric_limits(genesis: &Genesis) -> Result<Option<FabricLimits>, G
     let limits = read.map_err(GenesisError::LimitsJson)?;
     limits.validate()?;
     Ok(Some(limits))
+}
+
+/// May blocks carry development edits?
+pub(super) fn takes_dev_edits(genesis: &Genesis) -> Result<bool, GenesisError> {
+    let setting = genesis.config.extra_fields.get_deserialized::<bool>(DEV_EDITS_SETTING);
+    Ok(setting.transpose().map_err(GenesisError::DevEditsJson)?.unwrap_or_default())
 }
 
 /// Refuses a genesis this node cannot follow, with what would be right.

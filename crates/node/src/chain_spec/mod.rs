@@ -34,6 +34,7 @@ pub struct ChainSpec {
     hardforks: EthereumChainHardforks,
     blob_schedule: BlobScheduleBlobParams,
     limits: Option<FabricLimits>,
+    takes_dev_edits: bool,
 }
 
 impl ChainSpec {
@@ -41,11 +42,12 @@ impl ChainSpec {
     pub fn from_genesis(genesis: Genesis) -> Result<Self, GenesisError> {
         let hardforks = forks::hardforks(&genesis.config);
         let limits = genesis::fabric_limits(&genesis)?;
+        let takes_dev_edits = genesis::takes_dev_edits(&genesis)?;
         genesis::validate(&genesis, &hardforks, limits.as_ref())?;
         let genesis_header = genesis_header(&genesis, &hardforks);
         let genesis_hash = genesis_header.hash_slow();
         let blob_schedule = genesis.config.blob_schedule_blob_params();
-        Ok(Self { genesis, genesis_header, genesis_hash, hardforks, blob_schedule, limits })
+        Ok(Self { genesis, genesis_header, genesis_hash, hardforks, blob_schedule, limits, takes_dev_edits })
     }
 
     /// Reads a genesis file.
@@ -87,6 +89,11 @@ impl ChainSpec {
     /// The bounds of the delegate, if this chain has one.
     pub fn limits(&self) -> Option<&FabricLimits> {
         self.limits.as_ref()
+    }
+
+    /// May blocks carry development edits (request `0xCE`)? `config.cryptletDevEdits` says so.
+    pub fn takes_dev_edits(&self) -> bool {
+        self.takes_dev_edits
     }
 
     /// What signatures of the fabric are bound to on this chain.

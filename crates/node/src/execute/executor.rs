@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     chain_spec::ChainSpec,
-    state::{StateChanges, StateSnapshot},
+    state::{StateChanges, StateOverlay, StateSnapshot},
     store::{ChainStore, StoreError},
     types::{Header, Receipt, RecoveredTransaction, Transaction},
 };
@@ -25,7 +25,7 @@ use cryptlet_delegate::{
     Anchor, BuildOutcome, DatabaseParent, DelegateContext, DelegateError, DelegateEvm, DelegateScope, Executed,
     ReplayError, Transcript, build_transaction, replay_transaction,
 };
-use cryptlet_primitives::{BlockRecords, Invocation, Record, TransactionRecords};
+use cryptlet_primitives::{BlockRecords, DevEdits, Invocation, Record, TransactionRecords, impersonated_sender};
 use revm::{
     context_interface::result::HaltReason,
     database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
@@ -46,6 +46,9 @@ pub struct Execution<'a> {
     blob_gas_max: u64,
     inner: Inner<'a>,
     records: BlockRecords,
+    edits: DevEdits,
+    /// What the edits make of the parent's state. The transactions run on top of it.
+    edited: Option<StateChanges>,
 }
 
 /// How a run of a transaction ended while a block is built.
@@ -82,9 +85,22 @@ impl<'a> Execution<'a> {
         parent: &Sealed<Header>,
         header: Header,
     ) -> Result<Self, BlockFault> {
+        Self::begin_edited(spec, chain, parent, header, DevEdits::default())
+    }
+
+    /// The same for a block that carries development edits: they are made on the parent's state before anything else.
+    /// The delegate goes on reading its registry as the parent left it.
+    pub fn begin_edited(
+        spec: &'a ChainSpec,
+        chain: &ChainStore,
+        parent: &Sealed<Header>,
+        header: Header,
+        edits: DevEdits,
+    ) -> Result<Self, BlockFault> {
         let number = header.number;
         let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
         let delegate = delegate_scope(spec, parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
+        let (state, edited) = edited_state(number, state, &edits)?;
         let database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
         let evm = DelegateEvm::new(database, evm_env(spec, &header), delegate);
         let context = EthBlockExecutionCtx {
@@ -99,7 +115,7 @@ impl<'a> Execution<'a> {
         let mut inner = EthBlockExecutor::new(evm, context, spec, ReceiptMaker);
         inner.apply_pre_execution_changes().map_err(|error| execution_fault(number, None, error))?;
         let blob_gas_max = spec.blob_params_at(header.timestamp).map_or(0, |params| params.max_blob_gas_per_block());
-        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default() })
+        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited })
     }
 
     /// Gas that no transaction has used yet.
@@ -119,6 +135,7 @@ impl<'a> Execution<'a> {
         records: Vec<RecoveredRecord>,
     ) -> Result<RunOutcome, BlockFault> {
         let (number, index) = (self.header.number, self.next_index());
+        self.let_contracts_send(transaction);
         let mut transcript = Transcript::from_answers(records);
         let outcome = build_transaction(&mut self.inner, *transaction.tx_hash(), &mut transcript, |inner| {
             inner.execute_transaction_without_commit(transaction)
@@ -171,6 +188,7 @@ impl<'a> Execution<'a> {
             let reason = FaultReason::BlobGasExhausted { blob_gas, blob_gas_left: self.blob_gas_left() };
             return Err(BlockFault::of_transaction(number, index, Some(*transaction.tx_hash()), reason));
         }
+        self.let_contracts_send(transaction);
         let run = replay_transaction(&mut self.inner, *transaction.tx_hash(), records, |inner| {
             inner.execute_transaction_without_commit(transaction)
         });
@@ -184,7 +202,7 @@ impl<'a> Execution<'a> {
 
     /// Makes the system calls that come after the transactions, and derives what the header commits to.
     pub fn finish(self) -> Result<FinishedExecution, BlockFault> {
-        let Self { spec, header, inner, records, .. } = self;
+        let Self { spec, header, inner, records, edits, edited, .. } = self;
         let number = header.number;
         let (evm, result) = inner.finish().map_err(|error| execution_fault(number, None, error))?;
         let mut requests = result.requests;
@@ -195,6 +213,10 @@ impl<'a> Execution<'a> {
         let (mut database, _) = evm.finish();
         database.merge_transitions(BundleRetention::PlainState);
         let changes = StateChanges::from_bundle(&database.take_bundle());
+        let changes = match edited {
+            None => changes,
+            Some(edited) => edited.then(&changes),
+        };
         Ok(FinishedExecution {
             is_shanghai: spec.is_shanghai_active_at_timestamp(header.timestamp),
             is_prague: spec.is_prague_active_at_timestamp(header.timestamp),
@@ -202,15 +224,37 @@ impl<'a> Execution<'a> {
             receipts: result.receipts,
             requests,
             records,
+            edits,
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,
             changes,
         })
     }
 
+    /// EIP-3607 keeps contracts from sending because nobody can have their key; who is impersonated needs none.
+    fn let_contracts_send(&mut self, transaction: &RecoveredTransaction) {
+        let is_impersonated = impersonated_sender(transaction.signature()).is_some();
+        self.inner.evm_mut().ctx_mut().cfg.disable_eip3607 = is_impersonated;
+    }
+
     fn next_index(&self) -> u64 {
         self.inner.receipts.len() as u64
     }
+}
+
+/// The state with the edits laid over it, and what they change.
+fn edited_state(
+    number: u64,
+    state: StateSnapshot,
+    edits: &DevEdits,
+) -> Result<(StateSnapshot, Option<StateChanges>), BlockFault> {
+    let impossible = |error: crate::state::MalformedCode| {
+        BlockFault::of_block(number, FaultReason::DevEditsImpossible(error.to_string()))
+    };
+    let Some(overlay) = StateOverlay::new(&edits.accounts).map_err(impossible)? else { return Ok((state, None)) };
+    let changes = overlay.changes(|address| state.sealed_account(address));
+    let changes = changes.map_err(|error| storage_fault(number, &error))?;
+    Ok((state.with_overlay(Some(overlay)), Some(changes)))
 }
 
 /// Receipts as this node keeps them.

@@ -1,7 +1,7 @@
 //! Why a block is not valid.
 
 use alloy_primitives::{Address, B256, Bloom, U256};
-use cryptlet_primitives::RecordDecodeError;
+use cryptlet_primitives::{DevEditsError, RecordDecodeError};
 use std::fmt;
 
 /// Why a block is not valid: which block, which of its transactions (if one is to blame), and the reason.
@@ -31,6 +31,10 @@ impl BlockFault {
     pub fn blames_block(&self) -> bool {
         !matches!(*self.reason, FaultReason::Storage(_) | FaultReason::Internal(_))
     }
+}
+
+fn or_nobody(address: Option<Address>) -> String {
+    address.map_or_else(|| "nobody".to_owned(), |address| address.to_string())
 }
 
 struct Place<'a>(&'a BlockFault);
@@ -122,6 +126,24 @@ pub enum FaultReason {
     RecordMissing { index: usize, cryptlet: B256 },
     #[error("execution used {used} of the {given} cryptlet records that came with the transaction")]
     RecordsLeftOver { used: usize, given: usize },
+    // Its development edits.
+    #[error("{0}")]
+    DevEditsMalformed(DevEditsError),
+    #[error(
+        "it carries development edits (request type 0xCE), and this chain takes none: config.cryptletDevEdits is not true \
+         in its genesis"
+    )]
+    DevEditsNotTaken,
+    #[error("the development edits cannot be made: {0}")]
+    DevEditsImpossible(String),
+    #[error("the development edits name the sender of transaction {index}, but the block has {transactions}")]
+    ImpersonationOfNoTransaction { index: u64, transactions: usize },
+    #[error(
+        "the development edits name {} as its impersonated sender, and the signature on it marks {}",
+        or_nobody(*named),
+        or_nobody(*marked)
+    )]
+    Impersonation { named: Option<Address>, marked: Option<Address> },
     // Not the block's fault.
     #[error("a system call failed: {0}")]
     SystemCall(String),

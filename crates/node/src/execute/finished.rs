@@ -7,7 +7,7 @@ use super::{
 use crate::{
     state::{StateChanges, StateUpdate},
     store::{ChainStore, CommitBlock, StoreError},
-    types::{Block, ExecutedBlock, Header, Receipt, RecoveredTransaction},
+    types::{Block, ExecutedBlock, Header, Receipt, RecoveredTransaction, Transaction},
 };
 use alloy::consensus::{
     BlockBody, Sealed, TxReceipt,
@@ -15,7 +15,7 @@ use alloy::consensus::{
 };
 use alloy::eips::eip7685::Requests;
 use alloy_primitives::{B256, Bloom};
-use cryptlet_primitives::BlockRecords;
+use cryptlet_primitives::{BlockRecords, DevEdits, impersonated_sender};
 
 /// What execution came to.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct FinishedExecution {
     pub(super) receipts: Vec<Receipt>,
     pub(super) requests: Requests,
     pub(super) records: BlockRecords,
+    pub(super) edits: DevEdits,
     pub(super) gas_used: u64,
     pub(super) blob_gas_used: u64,
     pub(super) changes: StateChanges,
@@ -51,7 +52,7 @@ impl FinishedBlock {
 impl FinishedExecution {
     /// Completes the header of a block that was built.
     pub fn seal(
-        self,
+        mut self,
         chain: &ChainStore,
         parent: &Sealed<Header>,
         transactions: Vec<RecoveredTransaction>,
@@ -60,6 +61,7 @@ impl FinishedExecution {
         let state = self.state_after(chain, parent)?;
         let (transactions, senders): (Vec<_>, Vec<_>) =
             transactions.into_iter().map(RecoveredTransaction::into_parts).unzip();
+        self.derive_edits(&transactions);
         let withdrawals = self.is_shanghai.then(Default::default);
         let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
         let (receipts_root, logs_bloom) = self.receipt_commitments();
@@ -91,7 +93,7 @@ impl FinishedExecution {
 
     /// Compares what execution came to with what the header of a given block says.
     pub fn verify(
-        self,
+        mut self,
         chain: &ChainStore,
         parent: &Sealed<Header>,
         block: Block,
@@ -106,6 +108,7 @@ impl FinishedExecution {
         if header.blob_gas_used.unwrap_or_default() != self.blob_gas_used {
             return fail(FaultReason::BlobGasUsed { header: header.blob_gas_used, computed: self.blob_gas_used });
         }
+        self.derive_edits(&block.body.transactions);
         let computed = self.requests.requests_hash();
         if self.is_prague && header.requests_hash != Some(computed) {
             return fail(FaultReason::RequestsHash { header: header.requests_hash, computed });
@@ -131,6 +134,18 @@ impl FinishedExecution {
             records: self.records,
         };
         Ok(FinishedBlock { executed, state })
+    }
+
+    /// Adds the request of the development edits: what was edited, and who was impersonated.
+    fn derive_edits(&mut self, transactions: &[Transaction]) {
+        let marked = |(index, transaction): (usize, &Transaction)| {
+            impersonated_sender(transaction.signature()).map(|sender| (index as u64, sender))
+        };
+        self.edits.impersonated = transactions.iter().enumerate().filter_map(marked).collect();
+        if !self.edits.is_empty() {
+            // Behind 0xCD: the order stays ascending.
+            self.requests.push_request(self.edits.to_request());
+        }
     }
 
     fn state_after(&self, chain: &ChainStore, parent: &Sealed<Header>) -> Result<StateUpdate, BlockFault> {

@@ -9,6 +9,7 @@ use alloy::consensus::{EMPTY_OMMER_ROOT_HASH, Sealed, proofs::calculate_transact
 use alloy::eips::{eip1559::BaseFeeParams, eip7840::BlobParams};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256, U256, keccak256};
+use cryptlet_primitives::DevEdits;
 
 /// What whoever makes a block decides about it; everything else follows from the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +78,14 @@ pub fn blob_base_fee(spec: &ChainSpec, header: &Header) -> u128 {
     params.zip(header.excess_blob_gas).map_or(1, |(params, excess)| params.calc_blob_fee(excess))
 }
 
-/// Does the header follow its parent, and does it fit its body? What needs execution is checked after it.
-pub fn validate_header(spec: &ChainSpec, parent: &Sealed<Header>, block: &Block) -> Result<(), BlockFault> {
+/// Does the header follow its parent, and does it fit its body? What needs execution is checked after it. What the block's
+/// development edits say of the header stands in the place of the rule.
+pub fn validate_header(
+    spec: &ChainSpec,
+    parent: &Sealed<Header>,
+    block: &Block,
+    edits: &DevEdits,
+) -> Result<(), BlockFault> {
     let header = &block.header;
     let fail = |reason| Err(BlockFault::of_block(header.number, reason));
     if header.parent_hash != parent.hash() {
@@ -90,8 +97,11 @@ pub fn validate_header(spec: &ChainSpec, parent: &Sealed<Header>, block: &Block)
     if header.timestamp <= parent.timestamp {
         return fail(FaultReason::Timestamp { parent: parent.timestamp, found: header.timestamp });
     }
-    let step_max = parent.gas_limit / 1024;
-    if header.gas_limit < crate::chain_spec::GAS_LIMIT_MIN || header.gas_limit.abs_diff(parent.gas_limit) > step_max {
+    let is_allowed = match edits.gas_limit {
+        Some(set) => header.gas_limit == set,
+        None => header.gas_limit.abs_diff(parent.gas_limit) <= parent.gas_limit / 1024,
+    };
+    if header.gas_limit < crate::chain_spec::GAS_LIMIT_MIN || !is_allowed {
         return fail(FaultReason::GasLimit { parent: parent.gas_limit, found: header.gas_limit });
     }
     if header.gas_used > header.gas_limit {
@@ -109,7 +119,7 @@ pub fn validate_header(spec: &ChainSpec, parent: &Sealed<Header>, block: &Block)
     if header.ommers_hash != EMPTY_OMMER_ROOT_HASH || !block.body.ommers.is_empty() {
         return fail(FaultReason::Ommers);
     }
-    let expected = Some(next_base_fee(parent));
+    let expected = Some(edits.base_fee_per_gas.unwrap_or_else(|| next_base_fee(parent)));
     if header.base_fee_per_gas != expected {
         return fail(FaultReason::BaseFee { expected, found: header.base_fee_per_gas });
     }

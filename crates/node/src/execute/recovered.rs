@@ -10,7 +10,7 @@ use alloy::eips::eip7685::Requests;
 use alloy_primitives::{Address, B256};
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use cryptlet_attestation::RecoveredRecord;
-use cryptlet_primitives::{BlockRecords, CRYPTLET_REQUEST_TYPE, Record};
+use cryptlet_primitives::{BlockRecords, CRYPTLET_REQUEST_TYPE, DevEdits, Record, impersonated_sender};
 use rayon::prelude::*;
 
 /// A block whose signatures have been recovered. Nothing about it has been judged except that they could be.
@@ -22,6 +22,8 @@ pub struct RecoveredBlock {
     pub(super) senders: Vec<Address>,
     /// Per transaction.
     pub(super) records: Vec<Vec<RecoveredRecord>>,
+    /// What a development node's cheats did before it, and who was impersonated in it.
+    pub(super) edits: DevEdits,
 }
 
 impl RecoveredBlock {
@@ -29,21 +31,25 @@ impl RecoveredBlock {
     pub fn recover(spec: &ChainSpec, given: BlockWithRequests) -> Result<Self, BlockFault> {
         let BlockWithRequests { block, requests } = given;
         let (number, hash) = (block.header.number, block.header.hash_slow());
+        let records = decode_records(spec, &block, &requests)?;
+        let edits = decode_edits(spec, &block, &requests)?;
         let recover_sender = |(index, transaction): (usize, &crate::types::Transaction)| {
-            let fault = |_| {
-                let hash = Some(*transaction.tx_hash());
-                BlockFault::of_transaction(number, index as u64, hash, FaultReason::Sender)
-            };
-            transaction.recover_signer().map_err(fault)
+            let index = index as u64;
+            let fault = |reason| BlockFault::of_transaction(number, index, Some(*transaction.tx_hash()), reason);
+            let marked = impersonated_sender(transaction.signature());
+            match (edits.impersonated.get(&index), marked) {
+                (None, None) => transaction.recover_signer().map_err(|_| fault(FaultReason::Sender)),
+                (Some(named), Some(marked)) if *named == marked => Ok(marked),
+                (named, marked) => Err(fault(FaultReason::Impersonation { named: named.copied(), marked })),
+            }
         };
         let senders = block.body.transactions.par_iter().enumerate().map(recover_sender).collect::<Result<_, _>>()?;
-        let records = decode_records(spec, &block, &requests)?;
         let domain = spec.domain();
         let recover = |records: Vec<Record>| -> Vec<_> {
             records.into_par_iter().map(|record| RecoveredRecord::recover(record, &domain)).collect()
         };
         let records = records.into_par_iter().map(recover).collect();
-        Ok(Self { block, hash, requests, senders, records })
+        Ok(Self { block, hash, requests, senders, records, edits })
     }
 
     /// Number that the block claims.
@@ -113,6 +119,20 @@ fn decode_records(spec: &ChainSpec, block: &Block, requests: &Requests) -> Resul
         *of_transaction = group.records;
     }
     Ok(records)
+}
+
+fn decode_edits(spec: &ChainSpec, block: &Block, requests: &Requests) -> Result<DevEdits, BlockFault> {
+    let fail = |reason| BlockFault::of_block(block.header.number, reason);
+    let edits = DevEdits::of_requests(requests.iter()).map_err(|error| fail(FaultReason::DevEditsMalformed(error)))?;
+    let Some(edits) = edits else { return Ok(DevEdits::default()) };
+    if !spec.takes_dev_edits() {
+        return Err(fail(FaultReason::DevEditsNotTaken));
+    }
+    let transactions = block.body.transactions.len();
+    if let Some((index, _)) = edits.impersonated.last_key_value().filter(|(index, _)| **index >= transactions as u64) {
+        return Err(fail(FaultReason::ImpersonationOfNoTransaction { index: *index, transactions }));
+    }
+    Ok(edits)
 }
 
 /// The transaction whose records cannot be read, as far as that can be told.

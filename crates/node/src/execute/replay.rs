@@ -21,10 +21,10 @@ pub fn replay_block(
     parent: &Sealed<Header>,
     recovered: RecoveredBlock,
 ) -> Result<ReplayedBlock, BlockFault> {
-    validate_header(spec, parent, &recovered.block)?;
-    let mut execution = Execution::begin(spec, chain, parent, recovered.block.header.clone())?;
+    validate_header(spec, parent, &recovered.block, &recovered.edits)?;
     let transactions: Vec<_> = recovered.transactions().collect();
-    let RecoveredBlock { block, hash, requests, senders, records } = recovered;
+    let RecoveredBlock { block, hash, requests, senders, records, edits } = recovered;
+    let mut execution = Execution::begin_edited(spec, chain, parent, block.header.clone(), edits)?;
     for (transaction, records) in transactions.iter().zip(records) {
         execution.replay(transaction, records)?;
     }

@@ -54,6 +54,16 @@ struct Settings {
     offset_s: i64,
     /// The next block's timestamp.
     next: Option<u64>,
+    /// Seconds from each block to the next, whatever the clock says.
+    interval_s: Option<u64>,
+}
+
+/// What time it was on the chain, and what was set of it.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeMark {
+    now: u64,
+    next: Option<u64>,
+    interval_s: Option<u64>,
 }
 
 impl std::fmt::Debug for TimeControl {
@@ -91,11 +101,40 @@ impl TimeControl {
         Ok(())
     }
 
+    /// Every block comes this many seconds after the one before it, whatever the clock says. Returns what was set before.
+    pub fn set_interval(&self, seconds: Option<u64>) -> Option<u64> {
+        std::mem::replace(&mut self.settings.lock().interval_s, seconds)
+    }
+
+    /// The chain's time now, unix seconds.
+    pub fn now(&self) -> u64 {
+        self.clock.unix_s().saturating_add_signed(self.settings.lock().offset_s)
+    }
+
+    /// The chain follows the clock again, and nothing is set.
+    pub fn reset(&self) {
+        *self.settings.lock() = Settings::default();
+    }
+
+    /// What time it is, to come back to.
+    pub fn mark(&self) -> TimeMark {
+        let now = self.now();
+        let settings = *self.settings.lock();
+        TimeMark { now, next: settings.next, interval_s: settings.interval_s }
+    }
+
+    /// It is that time again, and goes on from there.
+    pub fn restore(&self, mark: TimeMark) {
+        let offset_s = difference(mark.now, self.clock.unix_s());
+        *self.settings.lock() = Settings { offset_s, next: mark.next, interval_s: mark.interval_s };
+    }
+
     /// The timestamp that the block after one with this timestamp gets if it is made now.
     pub fn next_timestamp(&self, parent_timestamp: u64) -> u64 {
         let settings = *self.settings.lock();
         let by_clock = self.clock.unix_s().saturating_add_signed(settings.offset_s);
-        settings.next.unwrap_or(by_clock).max(parent_timestamp.saturating_add(1))
+        let by_interval = settings.interval_s.map(|seconds| parent_timestamp.saturating_add(seconds));
+        settings.next.or(by_interval).unwrap_or(by_clock).max(parent_timestamp.saturating_add(1))
     }
 
     /// A block with this timestamp was made.

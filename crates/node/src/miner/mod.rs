@@ -5,22 +5,25 @@
 
 mod clock;
 mod dispatch;
+mod edit;
 mod seal;
 mod task;
 
-pub use clock::{Clock, SystemClock, TimeControl, TimestampTooLow};
+pub use clock::{Clock, SystemClock, TimeControl, TimeMark, TimestampTooLow};
 pub(crate) use dispatch::ask;
 pub use dispatch::judge_answer;
+pub use edit::DevEdit;
 
 pub(crate) use task::Miner;
 
 use crate::{
     build::{Cadence, ParkedView},
     execute::BlockFault,
-    service::Head,
+    pool::PooledEntry,
+    service::{ChainMark, Head},
     store::StoreError,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_primitives::{FabricFault, InvocationKey};
 use tokio::sync::oneshot;
@@ -74,6 +77,16 @@ pub(crate) enum MinerCommand {
     Cadence { reply: oneshot::Sender<Cadence> },
     /// Back to this block.
     Rewind { number: u64, reply: oneshot::Sender<Result<Head, MinerError>> },
+    /// Where the chain is, and what was set since.
+    Mark { reply: oneshot::Sender<Result<ChainMark, MinerError>> },
+    /// Back to such a mark; `false` if the chain no longer has it.
+    Restore { mark: Box<ChainMark>, reply: oneshot::Sender<Result<bool, MinerError>> },
+    /// Set something that the next block carries.
+    Edit { edit: Box<DevEdit>, reply: oneshot::Sender<Result<(), MinerError>> },
+    /// Replace the blocks above this one by as many with these transactions, and no others.
+    Reorg { above: u64, blocks: Vec<Vec<PooledEntry>>, reply: oneshot::Sender<Result<Head, MinerError>> },
+    /// Take these transactions out of the pool: all, or those of one sender.
+    DropAll { of: Option<Address>, reply: oneshot::Sender<usize> },
     /// Take a transaction out of the pool.
     Drop { hash: B256, reply: oneshot::Sender<bool> },
     /// What a transaction waits for.
@@ -98,6 +111,15 @@ pub enum MinerError {
     /// The chain could not be rewound, or the block not stored.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a cheat asked for cannot be.
+    #[error("{0}")]
+    Edit(String),
+    /// The chain takes no development edits.
+    #[error(
+        "this chain takes no development edits: blocks made on them could not be replayed. Set \"cryptletDevEdits\": true in \
+         the config of its genesis; a --dev chain has it"
+    )]
+    DevEditsNotTaken,
     /// More than one command may ask for.
     #[error("{0} blocks were asked for; one command makes at most {BLOCKS_PER_COMMAND_MAX}")]
     TooManyBlocks(u64),

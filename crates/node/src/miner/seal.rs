@@ -6,13 +6,15 @@ use crate::{
         Anchor, Assembled, BlockPlan, Effect, Machine, SealKind, Suspension, SuspensionVerdict, Transcripts, Unfit,
         assemble,
     },
-    execute::{BlockAttributes, FinishedBlock, blob_base_fee, next_header},
+    execute::{FinishedBlock, blob_base_fee},
+    pool::{Best, PooledEntry},
     service::{ChainEvent, Head, Shared},
     types::Header,
 };
 use alloy::consensus::{Sealed, Transaction as _};
-use alloy_primitives::{Address, B256, map::HashMap};
+use alloy_primitives::{Address, B256, keccak256, map::HashMap};
 use cryptlet_attestation::RecoveredRecord;
+use cryptlet_primitives::DevEdits;
 use std::{sync::Arc, time::Duration};
 
 /// What came of trying to make a block.
@@ -34,16 +36,51 @@ pub(super) struct SealedBlock {
 /// Makes the next block if there is something to put in (or an empty one is wanted), and makes it the head.
 pub(super) fn seal(shared: &Arc<Shared>, machine: &mut Machine, kind: SealKind) -> Result<SealReport, MinerError> {
     let parent = shared.chain.head()?;
-    let timestamp = shared.time.next_timestamp(parent.timestamp);
-    let header = next_header(&shared.spec, &parent, &BlockAttributes::next(&parent, timestamp));
+    let pending = shared.chain.pending_edits();
+    let header = shared.header_after(&parent, pending.as_deref());
     let candidates =
         shared.pool.best(header.base_fee_per_gas.unwrap_or_default(), blob_base_fee(&shared.spec, &header));
+    let edits = pending.map(|pending| pending.edits.clone()).unwrap_or_default();
+    seal_block(shared, machine, kind, Planned { parent, header, edits, candidates })
+}
+
+/// Makes the next block of these transactions, as far as they can run, and makes it the head. It differs from any block
+/// that was made on the same parent before.
+pub(super) fn seal_exactly(
+    shared: &Arc<Shared>,
+    machine: &mut Machine,
+    transactions: Vec<PooledEntry>,
+    another: B256,
+) -> Result<SealReport, MinerError> {
+    let parent = shared.chain.head()?;
+    let mut header = shared.header_after(&parent, None);
+    let seed = [b"cryptlet/reorg/v1".as_slice(), another.as_slice()].concat();
+    header.mix_hash = keccak256(seed);
+    let candidates = Best::in_order(transactions);
+    seal_block(shared, machine, SealKind::All, Planned { parent, header, edits: DevEdits::default(), candidates })
+}
+
+struct Planned {
+    parent: Sealed<Header>,
+    header: Header,
+    edits: DevEdits,
+    candidates: Best,
+}
+
+fn seal_block(
+    shared: &Arc<Shared>,
+    machine: &mut Machine,
+    kind: SealKind,
+    planned: Planned,
+) -> Result<SealReport, MinerError> {
+    let Planned { parent, header, edits, candidates } = planned;
     let limits = &shared.config.miner;
     let plan = BlockPlan {
         spec: &shared.spec,
         parent: &parent,
         chain: &shared.chain,
         header,
+        edits,
         transactions_max: if kind == SealKind::One { 1 } else { limits.transactions_per_block_max },
         transaction_bytes_max: limits.transaction_bytes_per_block_max,
         allow_empty: kind == SealKind::All,
@@ -88,6 +125,7 @@ fn publish(
     shared.metrics.block_made(&executed, took(started_us, executed_us), took(executed_us, stored_us));
     let included: Vec<B256> = executed.block.body.transactions.iter().map(|tx| *tx.tx_hash()).collect();
     let left = shared.pool.on_new_nonces(&touched_nonces(shared, &executed)?);
+    left.iter().filter(|entry| included.contains(&entry.hash())).for_each(|entry| shared.blobs.keep(entry));
     for entry in left.iter().filter(|entry| !included.contains(&entry.hash())) {
         let (transaction, reason) = (entry.hash(), "another transaction took its nonce".to_owned());
         shared.tell(ChainEvent::Dropped { transaction, reason });

@@ -1,11 +1,12 @@
 //! The miner's loop: wait for something, feed it to the machine, perform what the machine says.
 
-use super::{BLOCKS_PER_COMMAND_MAX, MinerCommand, MinerConfig, MinerError, dispatch::dispatch, seal};
+use super::{BLOCKS_PER_COMMAND_MAX, DevEdit, MinerCommand, MinerConfig, MinerError, dispatch::dispatch, seal};
 use crate::{
     build::{Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind},
-    service::{ChainEvent, Head, Shared},
+    pool::PooledEntry,
+    service::{ChainEvent, ChainMark, Head, Shared},
 };
-use alloy_primitives::{B256, map::HashMap};
+use alloy_primitives::{Address, B256, map::HashMap};
 use cryptlet_primitives::InvocationKey;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle};
@@ -81,14 +82,27 @@ impl Miner {
             MinerCommand::Rewind { number, reply } => {
                 let _ = reply.send(self.rewind(number));
             }
+            MinerCommand::Mark { reply } => {
+                let _ = reply.send(self.mark());
+            }
+            MinerCommand::Restore { mark, reply } => {
+                let _ = reply.send(self.restore(*mark));
+            }
+            MinerCommand::Edit { edit, reply } => {
+                let _ = reply.send(self.edit(*edit));
+            }
+            MinerCommand::Reorg { above, blocks, reply } => {
+                let _ = reply.send(self.reorg(above, blocks));
+            }
             MinerCommand::Drop { hash, reply } => {
-                let removed = self.shared.pool.remove(hash).is_some();
-                if removed {
-                    let reason = "it was taken out on request".to_owned();
-                    self.shared.tell(ChainEvent::Dropped { transaction: hash, reason });
-                    self.feed(Input::Gone { transactions: vec![hash] });
-                }
-                let _ = reply.send(removed);
+                let _ = reply.send(self.take_out(vec![hash]) > 0);
+            }
+            MinerCommand::DropAll { of, reply } => {
+                let content = self.shared.pool.content();
+                let all = content.pending.into_iter().chain(content.queued);
+                let wanted = all.filter(|(sender, _)| of.is_none_or(|of| of == *sender));
+                let hashes = wanted.flat_map(|(_, entries)| entries.into_values().map(|entry| entry.hash())).collect();
+                let _ = reply.send(self.take_out(hashes));
             }
             MinerCommand::Parked { hash, reply } => {
                 let _ = reply.send(self.machine.parked(hash));
@@ -148,6 +162,11 @@ impl Miner {
     /// Makes a block and reports it to the machine. Returns its hash, and what to do next.
     fn seal(&mut self, kind: SealKind) -> Result<(Option<B256>, Vec<Effect>), MinerError> {
         let report = seal::seal(&self.shared, &mut self.machine, kind)?;
+        Ok(self.report(report))
+    }
+
+    /// Tells the machine what came of a block.
+    fn report(&mut self, report: seal::SealReport) -> (Option<B256>, Vec<Effect>) {
         let mut effects = report.effects;
         if !report.gone.is_empty() {
             effects.extend(self.handle(Input::Gone { transactions: report.gone }));
@@ -157,7 +176,7 @@ impl Miner {
             Some(block) => self.handle(Input::Sealed { number: block.number, included: block.included }),
             None => self.handle(Input::NothingToSeal),
         });
-        Ok((hash, effects))
+        (hash, effects)
     }
 
     fn mine(&mut self, blocks: u64, interval_seconds: Option<u64>) -> Result<Vec<B256>, MinerError> {
@@ -195,6 +214,78 @@ impl Miner {
         self.shared.tell(ChainEvent::Rewound(head));
         self.shared.arrivals.notify_one();
         Ok(head)
+    }
+
+    fn mark(&self) -> Result<ChainMark, MinerError> {
+        let head = seal::head_of(&self.shared.chain.head()?);
+        Ok(ChainMark { head, edits: self.shared.chain.pending_edits(), time: self.shared.time.mark() })
+    }
+
+    fn restore(&mut self, mark: ChainMark) -> Result<bool, MinerError> {
+        if self.shared.chain.block_hash(mark.head.number)? != Some(mark.head.hash) {
+            return Ok(false);
+        }
+        self.rewind(mark.head.number)?;
+        if let Some(edits) = mark.edits {
+            self.shared.chain.set_pending_edits((*edits).clone())?;
+            self.tell_pool_of_nonces(edits.edits.accounts.keys().copied().collect())?;
+        }
+        self.shared.time.restore(mark.time);
+        Ok(true)
+    }
+
+    fn edit(&mut self, edit: DevEdit) -> Result<(), MinerError> {
+        if edit.must_be_recorded() && !self.shared.spec.takes_dev_edits() {
+            return Err(MinerError::DevEditsNotTaken);
+        }
+        let chain = &self.shared.chain;
+        let mut pending = chain.pending_edits().map(|pending| (*pending).clone()).unwrap_or_default();
+        let nonces: Vec<Address> = match &edit {
+            DevEdit::Nonce(address, _) => vec![*address],
+            DevEdit::Accounts(accounts) => accounts.keys().copied().collect(),
+            _ => Vec::new(),
+        };
+        edit.add_to(&mut pending, &chain.latest_state()?, chain.head()?.inner())?;
+        chain.set_pending_edits(pending)?;
+        self.tell_pool_of_nonces(nonces)?;
+        // What could not be paid for, or did not fit, may now.
+        self.shared.arrivals.notify_one();
+        Ok(())
+    }
+
+    fn tell_pool_of_nonces(&self, accounts: Vec<Address>) -> Result<(), MinerError> {
+        for entry in self.shared.pool.on_new_nonces(&self.shared.nonces_of(accounts)?) {
+            let reason = "its sender's nonce was set beyond it".to_owned();
+            self.shared.tell(ChainEvent::Dropped { transaction: entry.hash(), reason });
+        }
+        Ok(())
+    }
+
+    fn reorg(&mut self, above: u64, blocks: Vec<Vec<PooledEntry>>) -> Result<Head, MinerError> {
+        let head = self.shared.chain.head()?;
+        let replaced = self.shared.chain.block_hash(above + 1)?.unwrap_or_else(|| head.hash());
+        self.rewind(above)?;
+        for transactions in blocks {
+            let report = seal::seal_exactly(&self.shared, &mut self.machine, transactions, replaced)?;
+            let (_, effects) = self.report(report);
+            effects.into_iter().for_each(|effect| self.perform(effect));
+        }
+        self.shared.arrivals.notify_one();
+        Ok(seal::head_of(&self.shared.chain.head()?))
+    }
+
+    /// Takes transactions out of the pool; returns how many were there.
+    fn take_out(&mut self, hashes: Vec<B256>) -> usize {
+        let gone: Vec<_> = hashes.into_iter().filter(|hash| self.shared.pool.remove(*hash).is_some()).collect();
+        for transaction in &gone {
+            let reason = "it was taken out on request".to_owned();
+            self.shared.tell(ChainEvent::Dropped { transaction: *transaction, reason });
+        }
+        let count = gone.len();
+        if count > 0 {
+            self.feed(Input::Gone { transactions: gone });
+        }
+        count
     }
 
     fn handle(&mut self, input: Input) -> Vec<Effect> {

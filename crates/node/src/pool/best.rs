@@ -15,6 +15,8 @@ pub struct Best {
     blob_base_fee: u128,
     heads: BinaryHeap<Candidate>,
     behind: HashMap<Address, VecDeque<Arc<PooledEntry>>>,
+    /// To be given before all others, as they stand.
+    given: VecDeque<Arc<PooledEntry>>,
     last: Option<Address>,
 }
 
@@ -26,13 +28,24 @@ struct Candidate {
 
 impl Best {
     pub(super) fn new(queues: &Queues, base_fee: u64, blob_base_fee: u128) -> Self {
-        let mut best =
-            Self { base_fee, blob_base_fee, heads: BinaryHeap::new(), behind: HashMap::default(), last: None };
+        let mut best = Self { base_fee, blob_base_fee, ..Self::in_order(Vec::new()) };
         for (sender, entries) in queues.runnable_queues() {
             best.behind.insert(sender, entries.into());
             best.promote(sender);
         }
         best
+    }
+
+    /// Exactly these, in this order, wherever they come from.
+    pub fn in_order(entries: Vec<PooledEntry>) -> Self {
+        Self {
+            base_fee: 0,
+            blob_base_fee: 0,
+            heads: BinaryHeap::new(),
+            behind: HashMap::default(),
+            given: entries.into_iter().map(Arc::new).collect(),
+            last: None,
+        }
     }
 
     /// Leaves out whatever else the sender of the last transaction has: it cannot run before that one.
@@ -57,6 +70,9 @@ impl Iterator for Best {
     type Item = Arc<PooledEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.given.pop_front() {
+            return Some(entry);
+        }
         if let Some(sender) = self.last.take() {
             self.promote(sender);
         }

@@ -5,6 +5,7 @@ use crate::types::{PooledTransaction, RecoveredTransaction, Transaction};
 use alloy::consensus::{Transaction as _, transaction::SignerRecoverable};
 use alloy::eips::{Decodable2718, Encodable2718, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, U256};
+use cryptlet_primitives::impersonated_sender;
 
 /// A signed transaction with what the pool needs to know of it.
 #[derive(Clone, Debug)]
@@ -33,12 +34,34 @@ pub fn decode_transaction(raw: &[u8]) -> Result<PooledTransaction, PoolError> {
 impl PooledEntry {
     /// Recovers the sender. `arrival` orders transactions that pay the same.
     pub fn recover(pooled: PooledTransaction, arrival: u64) -> Result<Self, PoolError> {
+        // The mark of a transaction that nobody signed is not taken as a signature.
+        if impersonated_sender(pooled.signature()).is_some() {
+            return Err(PoolError::InvalidSender);
+        }
         let sender = pooled.recover_signer().map_err(|_| PoolError::InvalidSender)?;
+        Ok(Self::new(pooled, sender, arrival))
+    }
+
+    /// A transaction that nobody signed, sent as if its sender had. Its signature is the mark of one
+    /// ([`cryptlet_primitives::impersonated_signature`]); any other is recovered like anybody's.
+    pub fn impersonated(pooled: PooledTransaction, arrival: u64) -> Result<Self, PoolError> {
+        match impersonated_sender(pooled.signature()) {
+            Some(sender) => Ok(Self::new(pooled, sender, arrival)),
+            None => Self::recover(pooled, arrival),
+        }
+    }
+
+    fn new(pooled: PooledTransaction, sender: Address, arrival: u64) -> Self {
         let encoded_bytes = pooled.encode_2718_len();
         let (transaction, sidecar) = without_blobs(pooled);
         let transaction = RecoveredTransaction::new_unchecked(transaction, sender);
         let cost = cost_of(&transaction);
-        Ok(Self { transaction, sidecar, encoded_bytes, cost, arrival })
+        Self { transaction, sidecar, encoded_bytes, cost, arrival }
+    }
+
+    /// Did nobody sign it?
+    pub fn is_impersonated(&self) -> bool {
+        impersonated_sender(self.transaction.signature()).is_some()
     }
 
     /// The transaction as it would stand in a block, with its sender.

@@ -10,6 +10,8 @@ pub enum PoolError {
     Malformed(String),
     #[error("invalid sender: the signature does not recover to an address")]
     InvalidSender,
+    #[error("this chain takes no transactions that nobody signed: config.cryptletDevEdits is not true in its genesis")]
+    NoImpersonation,
     #[error("already known")]
     AlreadyKnown,
     #[error("invalid chain id for signer: have {have} want {want}")]

@@ -130,7 +130,7 @@ fn validate_intrinsic_gas(entry: &PooledEntry, rules: &PoolRules) -> Result<(), 
 
 fn validate_account(entry: &PooledEntry, account: &AccountFacts, queued_cost: U256) -> Result<(), PoolError> {
     let (nonce, next, cost, balance) = (entry.nonce(), account.nonce, entry.cost(), account.balance);
-    if account.has_code {
+    if account.has_code && !entry.is_impersonated() {
         return Err(PoolError::SenderNotEoa(entry.sender()));
     }
     if nonce == u64::MAX {

@@ -5,7 +5,6 @@ use super::{
     convert::{self, ReceiptContext},
 };
 use crate::{
-    execute::{BlockAttributes, next_base_fee, next_header},
     pool::PooledEntry,
     state::StateSnapshot,
     store::{StoreError, StoredBlock},
@@ -81,7 +80,9 @@ impl Rpc {
             }
             Some(id) => {
                 let number = self.number_of(id)?.ok_or(RpcError::HeaderNotFound)?;
-                Ok(self.node.chain().state_at(number)?)
+                // The head by its number or hash is the head: what cheats set since is seen there too.
+                let latest = self.node.chain().latest_state()?;
+                if latest.number() == number { Ok(latest) } else { Ok(self.node.chain().state_at(number)?) }
             }
         }
     }
@@ -96,7 +97,7 @@ impl Rpc {
 
     /// The base fee of the block after the head, in wei per gas; zero before London.
     pub(crate) fn next_base_fee(&self) -> Result<u64, RpcError> {
-        Ok(next_base_fee(&self.head_header()?.0))
+        Ok(self.node.next_header(&self.node.chain().head()?).base_fee_per_gas.unwrap_or_default())
     }
 
     /// What could be in the next block, by sender and nonce.
@@ -108,8 +109,7 @@ impl Rpc {
     /// The block that would be sealed now, as geth shows it: nobody has executed it, so it has no hash, nonce or bloom.
     pub(crate) fn pending_block(&self, full: bool) -> Result<Value, RpcError> {
         let head = self.node.chain().head()?;
-        let timestamp = self.node.time().next_timestamp(head.timestamp);
-        let header = next_header(self.node.spec(), &head, &BlockAttributes::next(&head, timestamp));
+        let header = self.node.next_header(&head);
         let (mut transactions, mut senders) = (Vec::new(), Vec::new());
         for entry in self.executable_in_pool() {
             transactions.push(entry.transaction().inner().clone());

@@ -11,8 +11,8 @@ use cryptlet_delegate::{
     registry_layout::{read_cryptlet, read_instance},
 };
 use cryptlet_primitives::{
-    BlockRecords, CRYPTLET_REQUEST_TYPE, CryptletId, FabricFault, FabricLimits, Invocation, Record, RegistrationId,
-    ResultStatus, UnavailableReason, system,
+    BlockRecords, CRYPTLET_REQUEST_TYPE, CryptletId, DevEdits, FabricFault, FabricLimits, Invocation, Record,
+    RegistrationId, ResultStatus, UnavailableReason, system,
 };
 use jsonrpsee::{RpcModule, proc_macros::rpc};
 use serde::Serialize;
@@ -100,6 +100,10 @@ pub(crate) trait Cryptlet {
     /// A block and its requests, as bytes: what `cryptlet export` writes.
     #[method(name = "getRawBlock")]
     fn raw_block_with_requests(&self, block: BlockId) -> Result<Option<RawBlock>, RpcError>;
+
+    /// What cheats did before a block, and who was impersonated in it; `null` if the block carries nothing of the kind.
+    #[method(name = "getDevEdits")]
+    fn dev_edits(&self, block: BlockId) -> Result<Option<DevEdits>, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -165,6 +169,15 @@ impl CryptletServer for Rpc {
         let Some(view) = self.block(block)? else { return Ok(None) };
         let requests = self.node.chain().requests(view.number())?.unwrap_or_default();
         Ok(Some(RawBlock { block: alloy_rlp::encode(&view.block).into(), requests: requests.take() }))
+    }
+
+    fn dev_edits(&self, block: BlockId) -> Result<Option<DevEdits>, RpcError> {
+        if block.is_pending() {
+            return Ok(self.node.chain().pending_edits().map(|pending| pending.edits.clone()));
+        }
+        let number = self.number_of(block)?.ok_or(RpcError::HeaderNotFound)?;
+        let requests = self.node.chain().requests(number)?.unwrap_or_default();
+        DevEdits::of_requests(requests.iter()).map_err(RpcError::internal)
     }
 }
 

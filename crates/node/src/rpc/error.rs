@@ -131,7 +131,10 @@ impl From<PoolError> for RpcError {
 
 impl From<MinerError> for RpcError {
     fn from(error: MinerError) -> Self {
-        Self::Refused(error.to_string())
+        match error {
+            MinerError::Edit(why) => Self::InvalidParams(why),
+            error => Self::Refused(error.to_string()),
+        }
     }
 }
 

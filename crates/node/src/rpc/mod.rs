@@ -9,10 +9,10 @@ mod chain_view;
 mod config;
 mod convert;
 mod cryptlet;
+mod dev;
 mod each_call;
 mod error;
 mod eth;
-mod evm;
 mod filters;
 mod listen;
 mod metered;
@@ -52,7 +52,9 @@ pub(crate) struct Context {
     simulations: Places,
     searches: Places,
     tips: eth::TipCache,
-    snapshots: evm::Snapshots,
+    snapshots: dev::Snapshots,
+    /// Held from the choice of a nonce until a transaction that nobody signed is in the pool.
+    unsigned_turn: tokio::sync::Mutex<()>,
     arrival: send::ArrivalMining,
 }
 
@@ -74,7 +76,8 @@ impl Rpc {
             simulations: Places::new(limits.simulations_max, limits.waiting_max, limits.call_time_max),
             searches: Places::new(limits.searches_max, limits.waiting_max, limits.call_time_max),
             tips: eth::TipCache::default(),
-            snapshots: evm::Snapshots::default(),
+            snapshots: dev::Snapshots::default(),
+            unsigned_turn: tokio::sync::Mutex::default(),
             arrival: send::ArrivalMining::default(),
         }))
     }
@@ -105,12 +108,15 @@ fn methods(rpc: &Rpc, namespaces: &BTreeSet<Namespace>) -> RpcModule<()> {
             Namespace::Personal => personal::methods(rpc),
             Namespace::Txpool => txpool::methods(rpc),
             Namespace::Cryptlet => cryptlet::methods(rpc),
-            Namespace::Evm => evm::methods(rpc),
-            Namespace::Anvil => evm::anvil_methods(rpc),
-            Namespace::Hardhat => evm::hardhat_methods(rpc),
+            Namespace::Evm => dev::evm_methods(rpc),
+            Namespace::Anvil => dev::anvil_methods(rpc),
+            Namespace::Hardhat => dev::hardhat_methods(rpc),
             Namespace::Debug => eth::debug_methods(rpc),
         };
         module.merge(methods).expect("no two namespaces share a name");
+        if *namespace == Namespace::Anvil {
+            module.merge(dev::anvil_extras(rpc)).expect("no two namespaces share a name");
+        }
     }
     module
 }

@@ -4,7 +4,7 @@
 //! answer waits for the block, for a moment. Nothing waits for a cryptlet, nor for an interval.
 
 use super::{Rpc, RpcError};
-use crate::service::ChainEvent;
+use crate::{pool::PoolError, service::ChainEvent};
 use alloy_primitives::{B256, Bytes};
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
@@ -29,12 +29,20 @@ impl ArrivalMining {
 impl Rpc {
     /// Hands a signed transaction to the pool and returns its hash.
     pub(crate) async fn send(&self, raw: Bytes) -> Result<B256, RpcError> {
+        self.send_by(|| self.node.submit(raw)).await
+    }
+
+    /// The same for whatever is handed in so.
+    pub(crate) async fn send_by<F: Future<Output = Result<B256, PoolError>>>(
+        &self,
+        submit: impl FnOnce() -> F,
+    ) -> Result<B256, RpcError> {
         if !self.mines_on_arrival().await? {
-            return Ok(self.node.submit(raw).await?);
+            return Ok(submit().await?);
         }
         // Listening before it goes in, so that its block cannot be missed.
         let mut events = self.node.subscribe();
-        let hash = self.node.submit(raw).await?;
+        let hash = submit().await?;
         if self.is_executable(hash) {
             // Too late is not an error: the transaction is in the pool.
             let _ = tokio::time::timeout(SETTLE_MAX, self.settled(hash, &mut events)).await;

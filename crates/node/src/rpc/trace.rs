@@ -52,6 +52,9 @@ impl Rpc {
             let of_transaction = records.of_transaction(index as u64).iter().cloned();
             let answers = of_transaction.map(|record| RecoveredRecord::recover(record, &domain)).collect();
             executor.evm_mut().set_inspector_enabled(is_wanted(index));
+            // Who was impersonated may be a contract (EIP-3607).
+            let is_impersonated = cryptlet_primitives::impersonated_sender(transaction.signature()).is_some();
+            executor.evm_mut().ctx_mut().cfg.disable_eip3607 = is_impersonated;
             let run = replay_transaction(&mut executor, hash, answers, |executor| {
                 executor.execute_transaction_without_commit(transaction)
             });
@@ -81,8 +84,9 @@ impl Rpc {
         let genesis_has_none = || RpcError::refused("genesis is not traceable");
         let parent = header.number.checked_sub(1).ok_or_else(genesis_has_none)?;
         let parent: Sealed<_> = self.node.chain().header(parent)?.ok_or(RpcError::HeaderNotFound)?;
-        let state = self.node.chain().state_at(parent.number)?;
-        let delegate = delegate_scope(spec, &parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
+        let state = self.node.chain().state_before_transactions(header.number)?;
+        let sealed = state.clone().with_overlay(None);
+        let delegate = delegate_scope(spec, &parent, sealed).map(DelegateContext::new).unwrap_or_default();
         let database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
         let inspector = inspector(options)?;
         let evm = DelegateEvm::with_inspector(database, evm_env(spec, header), delegate, inspector, false);

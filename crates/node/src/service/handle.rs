@@ -8,14 +8,15 @@ use super::{
 use crate::{
     build::{Cadence, ParkedView},
     chain_spec::ChainSpec,
-    miner::{MinerCommand, MinerError, TimeControl},
+    miner::{DevEdit, MinerCommand, MinerError, TimeControl, TimeMark},
     pool::{PoolContent, PoolError, PoolStatus, PooledEntry},
-    store::ChainStore,
-    types::ExecutedBlock,
+    store::{ChainStore, PendingEdits},
+    types::{ExecutedBlock, Header, PooledTransaction},
 };
+use alloy::consensus::Sealed;
 use alloy_primitives::{Address, B256, Bytes};
 use cryptlet_primitives::Invocation;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::{broadcast, oneshot, watch};
 
 /// The tip of the canonical chain.
@@ -27,6 +28,17 @@ pub struct Head {
     pub hash: B256,
     /// Unix time of the header, seconds.
     pub timestamp: u64,
+}
+
+/// A state of the chain to come back to.
+#[derive(Clone, Debug)]
+pub struct ChainMark {
+    /// The head.
+    pub head: Head,
+    /// What cheats had set since.
+    pub(crate) edits: Option<Arc<PendingEdits>>,
+    /// What time it was.
+    pub(crate) time: TimeMark,
 }
 
 /// Something subscribers may want to hear of. Blocks come in order; a subscriber that is too slow loses the oldest
@@ -160,6 +172,74 @@ impl NodeHandle {
     /// Rewinds the chain to this block (snapshots of a dev node). Parked transactions are released into the pool.
     pub async fn rewind_to(&self, number: u64) -> Result<Head, MinerError> {
         self.command(|reply| MinerCommand::Rewind { number, reply }).await?
+    }
+
+    /// Where the chain is now, with what cheats have set since the head, and what time it is there.
+    pub async fn mark(&self) -> Result<ChainMark, MinerError> {
+        self.command(|reply| MinerCommand::Mark { reply }).await?
+    }
+
+    /// Back to a mark: chain, pending edits and time. `false` if the chain no longer has that block.
+    pub async fn restore(&self, mark: ChainMark) -> Result<bool, MinerError> {
+        self.command(|reply| MinerCommand::Restore { mark: Box::new(mark), reply }).await?
+    }
+
+    /// Sets something that reads see at once and the next block carries. A killed node still has it when this returns.
+    pub async fn edit(&self, edit: DevEdit) -> Result<(), MinerError> {
+        self.command(|reply| MinerCommand::Edit { edit: Box::new(edit), reply }).await?
+    }
+
+    /// Replaces the blocks above `above` by as many as are given, each with exactly these transactions as far as they can
+    /// run. Returns the new head.
+    pub async fn reorg(&self, above: u64, blocks: Vec<Vec<PooledTransaction>>) -> Result<Head, MinerError> {
+        let entry = |transaction| {
+            PooledEntry::impersonated(transaction, self.shared.next_arrival())
+                .map_err(|error| MinerError::Edit(error.to_string()))
+        };
+        let blocks = blocks.into_iter().map(|block| block.into_iter().map(entry).collect::<Result<Vec<_>, _>>());
+        let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
+        self.command(|reply| MinerCommand::Reorg { above, blocks, reply }).await?
+    }
+
+    /// Takes all transactions out of the pool, or all of one sender. Returns how many there were.
+    pub async fn drop_transactions(&self, of: Option<Address>) -> Result<usize, MinerError> {
+        self.command(|reply| MinerCommand::DropAll { of, reply }).await
+    }
+
+    /// Hands in a transaction that nobody signed. Its signature is the mark of its sender
+    /// ([`cryptlet_primitives::impersonated_signature`]). Only on chains that take development edits.
+    pub async fn submit_impersonated(&self, transaction: PooledTransaction) -> Result<B256, PoolError> {
+        if !self.shared.spec.takes_dev_edits() {
+            return Err(PoolError::NoImpersonation);
+        }
+        let handle = self.clone();
+        let joined = tokio::task::spawn_blocking(move || handle.shared.admit_impersonated(transaction)).await;
+        joined.map_err(|_| PoolError::Stopped)?
+    }
+
+    /// Who may be impersonated.
+    pub(crate) fn impersonation(&self) -> &super::impersonation::Impersonation {
+        &self.shared.impersonation
+    }
+
+    /// The blobs of a transaction that was included lately.
+    pub(crate) fn kept_blobs(&self) -> &super::blobs::KeptBlobs {
+        &self.shared.blobs
+    }
+
+    /// The header of the block that would be made now, before execution.
+    pub fn next_header(&self, head: &Sealed<Header>) -> Header {
+        self.shared.next_header(head)
+    }
+
+    /// Height that a reset goes back to: that of the chain when the node was started, or when this was called last.
+    pub fn reset_height(&self) -> u64 {
+        self.shared.origin.load(Ordering::Relaxed)
+    }
+
+    /// From now on a reset comes back to the chain as it is now.
+    pub fn reset_comes_back_here(&self) {
+        self.shared.origin.store(self.head().number, Ordering::Relaxed);
     }
 
     /// Timestamps of the blocks to come.

@@ -1,7 +1,9 @@
 //! A running node: the pool, the miner, the fabric and the chain, wired together.
 
+mod blobs;
 mod estimate;
 mod handle;
+mod impersonation;
 mod jitter;
 mod memo;
 mod rehearse;
@@ -9,7 +11,7 @@ mod simulate;
 mod start;
 mod watch;
 
-pub use handle::{ChainEvent, Head, NodeHandle};
+pub use handle::{ChainEvent, ChainMark, Head, NodeHandle};
 pub use simulate::{
     CallResult, SimulationError, SimulationLimits, SimulationOutcome, SimulationPolicies, SimulationPolicy,
     SimulationRequest,

@@ -6,7 +6,7 @@ use super::{
     watch::{CallState, Watch, Watched},
 };
 use crate::{
-    execute::{BlockAttributes, delegate_scope, evm_env, next_header},
+    execute::{delegate_scope, evm_env},
     miner::ask,
     state::StateSnapshot,
     store::StoreError,
@@ -172,7 +172,7 @@ impl Stage {
     fn build(shared: &Shared, request: SimulationRequest) -> Result<Self, SimulationError> {
         let SimulationRequest { call, block, state_overrides, block_overrides } = request;
         let (base, env_header) = place(shared, block)?;
-        let state = shared.chain.state_at(base.number).map_err(storage)?;
+        let (state, sealed) = states(shared, base.number)?;
         // A call that sees block N sees it as from within: what it may anchor to is what came before N.
         let before = match env_header.number == base.number {
             true => {
@@ -180,7 +180,7 @@ impl Stage {
             }
             false => base.clone(),
         };
-        let scope = delegate_scope(&shared.spec, &before, state.clone());
+        let scope = delegate_scope(&shared.spec, &before, sealed);
         let mut env = evm_env(&shared.spec, &env_header);
         let is_bare = call.input.input().is_none_or(|input| input.is_empty()) && call.to.is_some_and(|to| to.is_call());
         let mut stage = Self {
@@ -276,6 +276,17 @@ fn unstable() -> SimulationError {
     SimulationError::InvalidCall("the call asks its cryptlets something else in every run".to_owned())
 }
 
+/// The state after a block with what cheats set since, which only the head has, and without.
+fn states(shared: &Shared, number: u64) -> Result<(StateSnapshot, StateSnapshot), SimulationError> {
+    let latest = shared.chain.latest_state().map_err(storage)?;
+    let seen = match latest.number() == number {
+        true => latest,
+        false => shared.chain.state_at(number).map_err(storage)?,
+    };
+    let sealed = seen.clone().with_overlay(None);
+    Ok((seen, sealed))
+}
+
 /// The block whose state is used, and the header whose environment the call sees.
 fn place(shared: &Shared, block: BlockId) -> Result<(Sealed<Header>, Header), SimulationError> {
     let chain = &shared.chain;
@@ -291,8 +302,7 @@ fn place(shared: &Shared, block: BlockId) -> Result<(Sealed<Header>, Header), Si
         }
         BlockId::Number(BlockNumberOrTag::Pending) => {
             let head = chain.head().map_err(storage)?;
-            let timestamp = shared.time.next_timestamp(head.timestamp);
-            let next = next_header(&shared.spec, &head, &BlockAttributes::next(&head, timestamp));
+            let next = shared.next_header(&head);
             return Ok((head, next));
         }
         // A single node finalizes what it makes.

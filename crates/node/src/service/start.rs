@@ -1,7 +1,9 @@
 //! Starting and stopping a node.
 
 use super::{
+    blobs::KeptBlobs,
     handle::{ChainEvent, Head, NodeHandle},
+    impersonation::Impersonation,
     jitter::{Jitter, RandomJitter},
     memo::Memo,
     simulate::SimulationLimits,
@@ -13,7 +15,8 @@ use crate::{
     metrics::Metrics,
     miner::{Clock, Miner, MinerCommand, MinerConfig, SystemClock, TimeControl},
     pool::{AccountFacts, Pool, PoolError, PoolLimits, PoolRules, PooledEntry, decode_transaction},
-    store::{ChainStore, StoreError},
+    store::{ChainStore, PendingEdits, StoreError},
+    types::{Header, PooledTransaction},
 };
 use alloy::consensus::Sealed;
 use alloy::eips::eip7825::MAX_TX_GAS_LIMIT_OSAKA;
@@ -99,6 +102,9 @@ impl Node {
             miner,
             arrivals: Notify::new(),
             arrived: AtomicU64::new(0),
+            impersonation: Impersonation::default(),
+            blobs: KeptBlobs::default(),
+            origin: AtomicU64::new(head.number),
             thread: Mutex::new(None),
         });
         let task = Miner::new(shared.clone(), commands, tokio::runtime::Handle::current());
@@ -129,6 +135,11 @@ pub(crate) struct Shared {
     pub(crate) simulations: Arc<Semaphore>,
     pub(crate) memo: Memo,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) impersonation: Impersonation,
+    /// Blobs of transactions that were included lately.
+    pub(crate) blobs: KeptBlobs,
+    /// Height that a reset goes back to.
+    pub(crate) origin: AtomicU64,
     arrived: AtomicU64,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -136,12 +147,25 @@ pub(crate) struct Shared {
 impl Shared {
     /// Takes a transaction into the pool. Reads state: not for threads that must not wait.
     pub(crate) fn admit(&self, raw: &[u8]) -> Result<B256, PoolError> {
-        let storage = |error: StoreError| PoolError::Storage(error.to_string());
         let longest = self.config.pool.transaction_bytes_max.max(self.config.pool.blob_transaction_bytes_max);
         if raw.len() > longest {
             return Err(PoolError::Oversized { bytes: raw.len(), bytes_max: longest });
         }
-        let entry = PooledEntry::recover(decode_transaction(raw)?, self.arrived.fetch_add(1, Ordering::Relaxed))?;
+        self.admit_entry(PooledEntry::recover(decode_transaction(raw)?, self.next_arrival())?)
+    }
+
+    /// Takes a transaction that nobody signed into the pool, if its sender may be impersonated.
+    pub(crate) fn admit_impersonated(&self, transaction: PooledTransaction) -> Result<B256, PoolError> {
+        self.admit_entry(PooledEntry::impersonated(transaction, self.next_arrival())?)
+    }
+
+    /// Number of the next transaction in order of arrival.
+    pub(crate) fn next_arrival(&self) -> u64 {
+        self.arrived.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn admit_entry(&self, entry: PooledEntry) -> Result<B256, PoolError> {
+        let storage = |error: StoreError| PoolError::Storage(error.to_string());
         let head = self.chain.head().map_err(storage)?;
         let account = self.account_facts(entry.sender()).map_err(storage)?;
         let added = self.pool.add(entry, &account, &self.pool_rules(&head))?;
@@ -166,9 +190,9 @@ impl Shared {
     }
 
     /// What the next block will demand of a transaction.
-    pub(crate) fn pool_rules(&self, head: &Sealed<crate::types::Header>) -> PoolRules {
-        let timestamp = self.time.next_timestamp(head.timestamp);
-        let next = next_header(&self.spec, head, &BlockAttributes::next(head, timestamp));
+    pub(crate) fn pool_rules(&self, head: &Sealed<Header>) -> PoolRules {
+        let next = self.next_header(head);
+        let timestamp = next.timestamp;
         PoolRules {
             chain_id: self.spec.chain_id(),
             spec: self.spec.spec_id(next.timestamp, next.number),
@@ -178,6 +202,24 @@ impl Shared {
             blob_base_fee: blob_base_fee(&self.spec, &next),
             blob_params: self.spec.blob_params_at(timestamp),
         }
+    }
+
+    /// The header of the block that would be made now, before execution.
+    pub(crate) fn next_header(&self, head: &Sealed<Header>) -> Header {
+        self.header_after(head, self.chain.pending_edits().as_deref())
+    }
+
+    /// The header of the block after `parent` if it were made now with these edits, before execution.
+    pub(crate) fn header_after(&self, parent: &Sealed<Header>, pending: Option<&PendingEdits>) -> Header {
+        let timestamp = self.time.next_timestamp(parent.timestamp);
+        let mut attributes = BlockAttributes::next(parent, timestamp);
+        let Some(pending) = pending else { return next_header(&self.spec, parent, &attributes) };
+        attributes.beneficiary = pending.beneficiary.unwrap_or(attributes.beneficiary);
+        attributes.prev_randao = pending.prev_randao.unwrap_or(attributes.prev_randao);
+        attributes.gas_limit = pending.edits.gas_limit.unwrap_or(attributes.gas_limit);
+        let mut header = next_header(&self.spec, parent, &attributes);
+        header.base_fee_per_gas = pending.edits.base_fee_per_gas.or(header.base_fee_per_gas);
+        header
     }
 
     /// The nonces of these accounts at the head.

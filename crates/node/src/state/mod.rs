@@ -3,6 +3,7 @@
 mod changes;
 mod codes;
 pub(crate) mod history;
+mod overlay;
 pub(crate) mod proof;
 mod range;
 mod snapshot;
@@ -10,6 +11,7 @@ pub(crate) mod update;
 
 pub use changes::{AccountChange, StateChanges};
 pub use codes::CodeCache;
+pub use overlay::{MalformedCode, StateOverlay};
 pub use proof::{AccountProof, SlotProof};
 pub use range::{AccountEntry, Page, SlotEntry};
 pub use snapshot::StateSnapshot;

@@ -1,6 +1,6 @@
 //! The state after a block, for the EVM and for everybody else.
 
-use super::{codes::CodeCache, history};
+use super::{codes::CodeCache, history, overlay::StateOverlay};
 use crate::store::{
     KeyValueRead, StoreError,
     chain::{head_number, meta_number},
@@ -21,6 +21,8 @@ pub struct StateSnapshot {
     codes: Arc<CodeCache>,
     number: u64,
     head: u64,
+    /// What a development node's cheats set since the block.
+    overlay: Option<StateOverlay>,
 }
 
 impl StateSnapshot {
@@ -39,7 +41,18 @@ impl StateSnapshot {
         if number < oldest {
             return Err(StoreError::NotRetained { number, oldest });
         }
-        Ok(Self { tables, codes, number, head })
+        Ok(Self { tables, codes, number, head, overlay: None })
+    }
+
+    /// The same state with these edits laid over it, instead of any that were.
+    pub fn with_overlay(mut self, overlay: Option<StateOverlay>) -> Self {
+        self.overlay = overlay;
+        self
+    }
+
+    /// The edits that lie over the state of the block.
+    pub fn overlay(&self) -> Option<&StateOverlay> {
+        self.overlay.as_ref()
     }
 
     /// The block whose state this is.
@@ -54,6 +67,15 @@ impl StateSnapshot {
 
     /// The account at this address, with the root of its storage.
     pub fn account(&self, address: Address) -> Result<Option<TrieAccount>, StoreError> {
+        let account = self.sealed_account(address)?;
+        Ok(match &self.overlay {
+            None => account,
+            Some(overlay) => overlay.account(address, account),
+        })
+    }
+
+    /// The account as the block left it, whatever was edited since.
+    pub fn sealed_account(&self, address: Address) -> Result<Option<TrieAccount>, StoreError> {
         if self.number == self.head {
             return account_now(self.tables(), address);
         }
@@ -62,6 +84,9 @@ impl StateSnapshot {
 
     /// The value of a slot.
     pub fn storage(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        if let Some(value) = self.overlay.as_ref().and_then(|overlay| overlay.slot(address, slot)) {
+            return Ok(value);
+        }
         if self.number == self.head {
             return slot_now(self.tables(), address, slot);
         }
@@ -103,6 +128,9 @@ impl DatabaseRef for StateSnapshot {
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StoreError> {
         if hash == KECCAK_EMPTY {
             return Ok(Bytecode::default());
+        }
+        if let Some(code) = self.overlay.as_ref().and_then(|overlay| overlay.code(&hash)) {
+            return Ok(code);
         }
         if let Some(code) = self.codes.get(&hash) {
             return Ok(code);

@@ -6,6 +6,7 @@ use super::{
     error::StoreError,
     kv::{Batch, KeyValue, KeyValueRead},
     memory::MemoryKeyValue,
+    pending::{Pending, read_pending},
     rocks::{RocksKeyValue, StoreOptions},
     schema::{FORMAT_VERSION, Table, meta},
 };
@@ -35,6 +36,8 @@ pub(super) struct Inner {
     pub(super) head: RwLock<Option<Sealed<Header>>>,
     /// Held by whoever moves the head.
     pub(super) writing: Mutex<()>,
+    /// What a development node's cheats set since the head. Held for the time of a copy.
+    pub(super) pending: RwLock<Option<Pending>>,
     pub(super) codes: Arc<CodeCache>,
 }
 
@@ -58,11 +61,14 @@ impl ChainStore {
             tables,
             head: RwLock::new(None),
             writing: Mutex::new(()),
+            pending: RwLock::new(None),
             codes: Arc::new(CodeCache::new(options.codes_cached_max)),
         };
         let store = Self { inner: Arc::new(inner) };
         if let Some(number) = head_number(store.tables())? {
-            *store.inner.head.write() = Some(existing_header(store.tables(), number)?);
+            let head = existing_header(store.tables(), number)?;
+            *store.inner.pending.write() = read_pending(store.tables(), head.hash())?;
+            *store.inner.head.write() = Some(head);
         }
         Ok(store)
     }
@@ -83,9 +89,12 @@ impl ChainStore {
         StateSnapshot::open(self.inner.tables.snapshot(), Some(number), self.inner.codes.clone())
     }
 
-    /// The state after the head, whichever block that is now ([`StateSnapshot::number`] says).
+    /// The state after the head, whichever block that is now ([`StateSnapshot::number`] says), with what a development
+    /// node's cheats set since ([`Self::set_pending_edits`]).
     pub fn latest_state(&self) -> Result<StateSnapshot, StoreError> {
-        StateSnapshot::open(self.inner.tables.snapshot(), None, self.inner.codes.clone())
+        let state = StateSnapshot::open(self.inner.tables.snapshot(), None, self.inner.codes.clone())?;
+        let overlay = self.overlay_on(&state)?;
+        Ok(state.with_overlay(overlay))
     }
 
     /// The root of the state that these changes make of the state after block `parent`, and everything a commit must

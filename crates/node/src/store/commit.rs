@@ -47,7 +47,9 @@ impl ChainStore {
         let mut batch = Batch::default();
         put_block(&mut batch, commit.block, commit.hash, commit.senders, commit.receipts, commit.requests);
         put_state_with_history(&mut batch, number, commit.state);
+        self.drop_pending_edits(&mut batch);
         self.inner.tables.write(batch)?;
+        *self.inner.pending.write() = None;
         let head = Sealed::new_unchecked(commit.block.header.clone(), commit.hash);
         *self.inner.head.write() = Some(head.clone());
         Ok(head)
@@ -65,6 +67,12 @@ impl ChainStore {
             return Err(StoreError::NotRetained { number, oldest });
         }
         if number == head.number {
+            let mut batch = Batch::default();
+            self.drop_pending_edits(&mut batch);
+            if !batch.is_empty() {
+                self.inner.tables.write(batch)?;
+                *self.inner.pending.write() = None;
+            }
             return Ok(head);
         }
         let target = existing_header(self.tables(), number)?;
@@ -80,7 +88,9 @@ impl ChainStore {
         put_flat_state(&mut batch, &update);
         update.put_code_and_trie(&mut batch);
         batch.put(Table::Meta, meta::HEAD, number_key(number));
+        self.drop_pending_edits(&mut batch);
         self.inner.tables.write(batch)?;
+        *self.inner.pending.write() = None;
         *self.inner.head.write() = Some(target.clone());
         Ok(target)
     }

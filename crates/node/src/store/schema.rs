@@ -41,6 +41,8 @@ pub mod meta {
     pub const FIRST: &[u8] = b"first";
     /// The oldest block whose state can be read, 8 bytes.
     pub const OLDEST_STATE: &[u8] = b"oldest-state";
+    /// What a development node's cheats set since the head: hash of the head, then RLP (`store::pending`). No row: nothing.
+    pub const PENDING_EDITS: &[u8] = b"pending-edits";
 }
 
 /// A table (a column family in RocksDB).

@@ -65,16 +65,6 @@ async fn mining_on_arrival_can_be_turned_off_and_on() {
 }
 
 #[tokio::test]
-async fn cheats_on_state_are_refused_with_the_reason() {
-    let served = dev().await;
-    for method in ["anvil_setBalance", "hardhat_setStorageAt", "anvil_impersonateAccount", "hardhat_setCode"] {
-        let (code, message) = served.error(method, json!([account(0), "0x1"])).await;
-        assert_eq!(code, -32601);
-        assert!(message.contains("could no longer be replayed"), "{message}");
-    }
-}
-
-#[tokio::test]
 async fn the_node_tells_about_itself_as_anvil_does() {
     let served = dev().await;
     let info = served.call("anvil_nodeInfo", json!([])).await;

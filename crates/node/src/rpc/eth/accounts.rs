@@ -50,7 +50,10 @@ pub(crate) trait EthAccounts {
 #[jsonrpsee::core::async_trait]
 impl EthAccountsServer for Rpc {
     fn accounts(&self) -> Result<Vec<Address>, RpcError> {
-        Ok(self.accounts.addresses().to_vec())
+        let unlocked = self.accounts.addresses();
+        let impersonated = self.node.impersonation().accounts();
+        let impersonated = impersonated.into_iter().filter(|account| !unlocked.contains(account));
+        Ok(unlocked.iter().copied().chain(impersonated).collect())
     }
 
     fn sign(&self, address: Address, message: Bytes) -> Result<Bytes, RpcError> {
@@ -75,6 +78,9 @@ impl EthAccountsServer for Rpc {
 
     async fn send_transaction(&self, request: TransactionRequest) -> Result<B256, RpcError> {
         let from = sender(&request)?;
+        if self.is_impersonated(from) {
+            return self.send_unsigned(from, request).await;
+        }
         let _turn = self.accounts.lock(from).await?;
         let signed = self.accounts.sign_transaction(from, build(self.fill(from, request).await?)?)?;
         self.send(signed.encoded_2718().into()).await
@@ -83,7 +89,11 @@ impl EthAccountsServer for Rpc {
 
 impl Rpc {
     /// Fills in what the request leaves open: chain id, nonce, fees, gas.
-    async fn fill(&self, from: Address, mut request: TransactionRequest) -> Result<TransactionRequest, RpcError> {
+    pub(crate) async fn fill(
+        &self,
+        from: Address,
+        mut request: TransactionRequest,
+    ) -> Result<TransactionRequest, RpcError> {
         self.fill_chain_id(&mut request)?;
         self.fill_fees(&mut request)?;
         if request.nonce.is_none() {
@@ -96,7 +106,7 @@ impl Rpc {
         Ok(request)
     }
 
-    fn fill_chain_id(&self, request: &mut TransactionRequest) -> Result<(), RpcError> {
+    pub(crate) fn fill_chain_id(&self, request: &mut TransactionRequest) -> Result<(), RpcError> {
         let ours = self.node.spec().chain_id();
         match request.chain_id.replace(ours) {
             // geth's words.
@@ -107,7 +117,7 @@ impl Rpc {
         }
     }
 
-    fn fill_fees(&self, request: &mut TransactionRequest) -> Result<(), RpcError> {
+    pub(crate) fn fill_fees(&self, request: &mut TransactionRequest) -> Result<(), RpcError> {
         let has_dynamic = request.max_fee_per_gas.is_some() || request.max_priority_fee_per_gas.is_some();
         if request.gas_price.is_some() {
             return match has_dynamic {

@@ -54,7 +54,7 @@ pub(crate) trait EthFees {
 #[jsonrpsee::core::async_trait]
 impl EthFeesServer for Rpc {
     fn gas_price(&self) -> Result<U256, RpcError> {
-        Ok(U256::from(self.suggested_tip()? + u128::from(self.next_base_fee()?)))
+        Ok(U256::from(self.suggested_price()?))
     }
 
     fn max_priority_fee_per_gas(&self) -> Result<U256, RpcError> {
@@ -94,6 +94,11 @@ impl EthFeesServer for Rpc {
 }
 
 impl Rpc {
+    /// A price that should do, in wei per gas.
+    pub(crate) fn suggested_price(&self) -> Result<u128, RpcError> {
+        Ok(self.suggested_tip()? + u128::from(self.next_base_fee()?))
+    }
+
     /// A tip that should do: geth's oracle over the last blocks.
     pub(super) fn suggested_tip(&self) -> Result<u128, RpcError> {
         let head = self.node.head();

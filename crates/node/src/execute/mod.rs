@@ -4,9 +4,11 @@
 //! out, [`Execution::replay`] has nobody to ask and rejects the block. No type in this module can reach a host.
 //!
 //! ```text
-//! begin ── edits (0xCE) ── system calls (EIP-4788, EIP-2935) ── transactions ── finish: requests (EIP-6110, 7002, 7251, 0xCD, 0xCE)
-//!                                                                  ├─ seal    header derived   (build)
-//!                                                                  └─ verify  header compared  (replay)
+//! begin ── edits (0xCE), system calls (EIP-4788, EIP-2935)
+//!   └─ transactions
+//!        └─ finish: requests (EIP-6110, 7002, 7251, 0xCD, 0xCE)
+//!             ├─ seal    header derived   (build)
+//!             └─ verify  header compared  (replay)
 //! ```
 
 mod executor;

@@ -81,7 +81,7 @@ async fn refusals_of_the_pool_use_geths_words() {
 async fn a_dropped_transaction_is_gone() {
     let served = quiet().await;
     let hash = served.call("eth_sendTransaction", json!([{ "from": account(0), "to": account(1) }])).await;
-    assert_eq!(served.call("anvil_dropTransaction", json!([hash])).await, true);
+    assert_eq!(served.call("anvil_dropTransaction", json!([hash])).await, hash);
     assert_eq!(served.call("eth_getTransactionByHash", json!([hash])).await, Value::Null);
     assert_eq!(served.call("hardhat_dropTransaction", json!([hash])).await, false);
 }

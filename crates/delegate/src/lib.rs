@@ -19,7 +19,7 @@ pub use alloy::{DelegateEvm, DelegateEvmContext, DelegateEvmFactory};
 pub use context::{Anchor, BlockSpending, DelegateContext, DelegateScope, DelegateSlot, SimulationGas};
 pub use error::DelegateError;
 pub use parent::{DatabaseParent, ParentState, ParentStateError};
-pub use precompile::DelegatePrecompiles;
+pub use precompile::{DelegatePrecompiles, MovedPrecompiles};
 pub use run::{
     BuildOutcome, Built, Executed, ReplayError, SimulateOutcome, Suspension, build_to_end, build_transaction,
     replay_transaction, simulate_transaction,

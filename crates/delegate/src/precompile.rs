@@ -10,7 +10,10 @@ use crate::{
     price::Function,
     reply::Reply,
 };
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{
+    Address, Bytes, U256,
+    map::{AddressSet, HashMap},
+};
 use alloy_sol_types::{SolCall, SolValue};
 use cryptlet_attestation::{RecoveredRecord, appraise, record::verify_signed};
 use cryptlet_primitives::{
@@ -22,7 +25,6 @@ use revm::{
     context_interface::{Block, Cfg, ContextTr, JournalTr},
     handler::{EthPrecompiles, PrecompileProvider},
     interpreter::{CallInputs, InterpreterResult},
-    primitives::AddressSet,
 };
 
 /// Bytes of call data around the input: selector, and words for id, offset, length and padding.
@@ -32,12 +34,57 @@ const CALL_FRAMING_BYTES: usize = 4 + 4 * 32;
 #[derive(Clone, Debug)]
 pub struct DelegatePrecompiles<P = EthPrecompiles> {
     inner: P,
+    /// Simulations may have some of them elsewhere; blocks never do.
+    moved: Option<MovedPrecompiles>,
+}
+
+/// Precompiles that a simulation has at other addresses, or not at all (`movePrecompileToAddress` and code overrides of
+/// `eth_call` and `eth_simulateV1`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MovedPrecompiles {
+    /// What an address is now: the precompile that was at the other one, or none.
+    now: HashMap<Address, Option<Address>>,
+    warm: AddressSet,
+}
+
+impl MovedPrecompiles {
+    /// Nothing is moved yet; `addresses` are those of the precompiles.
+    pub fn new(addresses: &AddressSet) -> Self {
+        Self { now: HashMap::default(), warm: addresses.clone() }
+    }
+
+    /// Is there a precompile at this address?
+    pub fn contains(&self, address: &Address) -> bool {
+        self.warm.contains(address)
+    }
+
+    /// Takes the precompile at `address` away; what the state has there runs instead.
+    pub fn remove(&mut self, address: Address) {
+        self.warm.remove(&address);
+        self.now.insert(address, None);
+    }
+
+    /// Puts the precompile that is at `from` to `to` as well. Says whether there was one.
+    pub fn copy(&mut self, from: Address, to: Address) -> bool {
+        if !self.contains(&from) {
+            return false;
+        }
+        let original = self.now.get(&from).copied().flatten().unwrap_or(from);
+        self.warm.insert(to);
+        self.now.insert(to, Some(original));
+        true
+    }
 }
 
 impl<P> DelegatePrecompiles<P> {
     /// Adds the delegate to these precompiles.
     pub const fn new(inner: P) -> Self {
-        Self { inner }
+        Self { inner, moved: None }
+    }
+
+    /// Has some precompiles elsewhere from now on. For simulations only.
+    pub fn set_moved(&mut self, moved: MovedPrecompiles) {
+        self.moved = Some(moved);
     }
 
     /// The chain's other precompiles.
@@ -64,7 +111,14 @@ where
 
     fn run(&mut self, context: &mut CTX, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
         if inputs.bytecode_address != CRYPTO_DELEGATE || !context.chain().delegate().is_enabled() {
-            return self.inner.run(context, inputs);
+            return match self.moved.as_ref().and_then(|moved| moved.now.get(&inputs.bytecode_address)) {
+                None => self.inner.run(context, inputs),
+                Some(None) => Ok(None),
+                Some(Some(original)) => {
+                    let inputs = CallInputs { bytecode_address: *original, ..inputs.clone() };
+                    self.inner.run(context, &inputs)
+                }
+            };
         }
         match answer(context, inputs) {
             Ok(reply) => Ok(Some(reply.into_result(inputs))),
@@ -79,11 +133,11 @@ where
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        self.inner.warm_addresses()
+        self.moved.as_ref().map_or_else(|| self.inner.warm_addresses(), |moved| &moved.warm)
     }
 
     fn contains(&self, address: &Address) -> bool {
-        self.inner.contains(address)
+        self.moved.as_ref().map_or_else(|| self.inner.contains(address), |moved| moved.contains(address))
     }
 }
 

@@ -17,6 +17,8 @@ mod calls;
 mod cheat_replay;
 #[path = "rpc/cheats.rs"]
 mod cheats;
+#[path = "rpc/conformance.rs"]
+mod conformance;
 #[path = "rpc/cryptlet.rs"]
 mod cryptlet;
 #[path = "rpc/dev.rs"]
@@ -29,6 +31,8 @@ mod logs;
 mod pool;
 #[path = "rpc/records.rs"]
 mod records;
+#[path = "rpc/simulate_v1.rs"]
+mod simulate_v1;
 #[path = "rpc/subscriptions.rs"]
 mod subscriptions;
 #[path = "rpc/traces.rs"]

@@ -199,6 +199,7 @@ impl Miner {
     }
 
     fn rewind(&mut self, number: u64) -> Result<Head, MinerError> {
+        let removed = self.shared.blocks_above(number)?;
         let head = seal::head_of(&self.shared.chain.rewind_to(number)?);
         // Anchors may point to blocks that are gone: everything that was learnt is learnt again.
         let transactions = self.machine.forget_all();
@@ -211,7 +212,7 @@ impl Miner {
         }
         self.shared.metrics.rewound();
         self.shared.head_is(head);
-        self.shared.tell(ChainEvent::Rewound(head));
+        self.shared.tell_rewound(head, removed);
         self.shared.arrivals.notify_one();
         Ok(head)
     }

@@ -63,6 +63,14 @@ pub enum RpcError {
     /// A bound of this node.
     #[error("{0}")]
     LimitExceeded(String),
+    /// An error that a specification gives a code of its own.
+    #[error("{message}")]
+    Coded {
+        /// The JSON-RPC code.
+        code: i32,
+        /// What is wrong.
+        message: String,
+    },
     /// The node does not offer this, and says what to do instead.
     #[error("{0}")]
     NotOffered(String),
@@ -99,6 +107,7 @@ impl RpcError {
             Self::ReceiptNotYet { .. } => RECEIPT_NOT_YET,
             Self::NotFound(_) => NOT_FOUND,
             Self::LimitExceeded(_) => LIMIT_EXCEEDED,
+            Self::Coded { code, .. } => *code,
             Self::NotOffered(_) => METHOD_NOT_FOUND,
             Self::Busy(_) => RESOURCE_UNAVAILABLE,
             Self::Internal(_) => INTERNAL,

@@ -18,6 +18,7 @@ mod listen;
 mod metered;
 mod middleware;
 mod net;
+mod params;
 mod personal;
 mod places;
 mod registry;
@@ -68,10 +69,11 @@ impl std::ops::Deref for Rpc {
 
 impl Rpc {
     fn new(node: NodeHandle, signers: Vec<PrivateKeySigner>, limits: RpcLimits) -> Self {
+        let filters = Filters::new(limits.filters_max, limits.filter_idle_max, node.rewinds().clone());
         Self(Arc::new(Context {
             node,
             accounts: Accounts::new(signers),
-            filters: Filters::new(limits.filters_max, limits.filter_idle_max),
+            filters,
             limits,
             simulations: Places::new(limits.simulations_max, limits.waiting_max, limits.call_time_max),
             searches: Places::new(limits.searches_max, limits.waiting_max, limits.call_time_max),

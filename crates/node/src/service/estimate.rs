@@ -30,7 +30,7 @@ async fn search(mut rehearsing: Rehearsing) -> Result<u64, SimulationError> {
     if rehearsing.is_bare() && highest >= TRANSFER_GAS && succeeds(&mut rehearsing, TRANSFER_GAS).await? {
         return Ok(TRANSFER_GAS);
     }
-    let first = rehearsing.run(highest, SimulationGas::Maximum).await?;
+    let first = rehearsing.run(highest, SimulationGas::Maximum).await.map_err(in_an_estimate)?;
     match first.result {
         CallResult::Success(_) => {}
         CallResult::Revert(output) => return Err(SimulationError::Reverted(output)),
@@ -55,6 +55,16 @@ async fn search(mut rehearsing: Rehearsing) -> Result<u64, SimulationError> {
     Ok(enough)
 }
 
+/// geth words a refusal in an estimate in another way than in a call.
+fn in_an_estimate(error: SimulationError) -> SimulationError {
+    match error {
+        SimulationError::Refused { reason, gas } => {
+            SimulationError::InvalidCall(format!("failed with {gas} gas: {reason}"))
+        }
+        other => other,
+    }
+}
+
 async fn succeeds(rehearsing: &mut Rehearsing, gas_limit: u64) -> Result<bool, SimulationError> {
     let outcome = probe(rehearsing, gas_limit).await?;
     Ok(outcome.is_some_and(|outcome| matches!(outcome.result, CallResult::Success(_))))
@@ -64,7 +74,7 @@ async fn succeeds(rehearsing: &mut Rehearsing, gas_limit: u64) -> Result<bool, S
 async fn probe(rehearsing: &mut Rehearsing, gas_limit: u64) -> Result<Option<SimulationOutcome>, SimulationError> {
     match rehearsing.run(gas_limit, SimulationGas::Maximum).await {
         Ok(outcome) => Ok(Some(outcome)),
-        Err(SimulationError::InvalidCall(_)) => Ok(None),
+        Err(SimulationError::Refused { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,9 @@
 //! What the rest of the process (JSON-RPC, the command line) holds of a running node.
 
 use super::{
-    estimate, simulate,
+    estimate, sequence,
+    sequence::{SequenceError, SequenceRequest, SimulatedBlock},
+    simulate,
     simulate::{SimulationError, SimulationOutcome, SimulationRequest},
     start::Shared,
 };
@@ -10,8 +12,8 @@ use crate::{
     chain_spec::ChainSpec,
     miner::{DevEdit, MinerCommand, MinerError, TimeControl, TimeMark},
     pool::{PoolContent, PoolError, PoolStatus, PooledEntry},
-    store::{ChainStore, PendingEdits},
-    types::{ExecutedBlock, Header, PooledTransaction},
+    store::{ChainStore, PendingEdits, StoredBlock},
+    types::{ExecutedBlock, Header, PooledTransaction, Receipt},
 };
 use alloy::consensus::Sealed;
 use alloy_primitives::{Address, B256, Bytes};
@@ -63,9 +65,30 @@ pub enum ChainEvent {
         /// Why, for people.
         reason: String,
     },
-    /// The chain was rewound to this head (snapshots of a dev node).
-    Rewound(Head),
+    /// The chain was rewound (snapshots of a dev node).
+    Rewound(Arc<Rewind>),
 }
+
+/// The head went back.
+#[derive(Clone, Debug)]
+pub struct Rewind {
+    /// The head now.
+    pub head: Head,
+    /// Blocks that are gone, in ascending order. Of a long way back only the [`REMOVED_BLOCKS_TOLD_MAX`] last.
+    pub removed: Vec<RemovedBlock>,
+}
+
+/// A block that is no longer part of the chain.
+#[derive(Clone, Debug)]
+pub struct RemovedBlock {
+    /// The block.
+    pub block: StoredBlock,
+    /// Its receipts.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Blocks of one [`Rewind`].
+pub const REMOVED_BLOCKS_TOLD_MAX: u64 = 256;
 
 /// A running node. Clones are cheap and all mean the same node.
 #[derive(Clone)]
@@ -105,6 +128,11 @@ impl NodeHandle {
         // Signature recovery and state reads belong on a thread that may be busy.
         let joined = tokio::task::spawn_blocking(move || handle.shared.admit(&raw)).await;
         joined.map_err(|_| PoolError::Stopped)?
+    }
+
+    /// Where to listen for the head going back. Few are kept for those who are behind.
+    pub fn rewinds(&self) -> &broadcast::Sender<Arc<Rewind>> {
+        &self.shared.rewinds
     }
 
     /// A transaction of the pool, waiting or parked.
@@ -151,6 +179,11 @@ impl NodeHandle {
     /// The least gas limit with which the call succeeds (`eth_estimateGas`); never less than what it will use.
     pub async fn estimate_gas(&self, request: SimulationRequest) -> Result<u64, SimulationError> {
         estimate::estimate_gas(self.shared.clone(), request).await
+    }
+
+    /// Runs a row of blocks that leave no trace (`eth_simulateV1`).
+    pub async fn simulate_sequence(&self, request: SequenceRequest) -> Result<Vec<SimulatedBlock>, SequenceError> {
+        sequence::simulate(self.shared.clone(), request).await
     }
 
     /// Makes this many blocks now, `interval_seconds` apart in their timestamps (default: by the clock). Returns their

@@ -1,41 +1,39 @@
 //! One simulation: its place in the chain, its answers so far, and its runs.
 
 use super::{
-    simulate::{CallResult, SimulationError, SimulationOutcome, SimulationPolicy, SimulationRequest},
+    answering, overrides,
+    simulate::{CallResult, SimulationError, SimulationOutcome, SimulationRequest},
     start::Shared,
     watch::{CallState, Watch, Watched},
+    words,
 };
 use crate::{
     execute::{delegate_scope, evm_env},
-    miner::ask,
     state::StateSnapshot,
     store::StoreError,
     types::Header,
 };
 use alloy::consensus::Sealed;
 use alloy::eips::{BlockId, BlockNumberOrTag};
-use alloy::rpc::types::state::StateOverride;
+use alloy::rpc::types::{TransactionRequest, state::StateOverride};
 use alloy_evm::{
     Evm, EvmEnv,
-    call::caller_gas_allowance,
-    overrides::{apply_block_overrides, apply_state_overrides},
+    call::{CallError, InsufficientFundsError, caller_gas_allowance},
+    overrides::apply_block_overrides,
     rpc::TryIntoTxEnv,
 };
-use cryptlet_attestation::SimulationPolicy as RegistryPolicy;
+use alloy_primitives::Log;
 use cryptlet_delegate::{
-    DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, DryRunAnswer, DryRunOutcome, Rehearsal,
-    SimulateOutcome, SimulationGas,
-    registry_layout::{read_cryptlet, read_simulation_stub},
-    simulate_transaction,
+    DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, MovedPrecompiles, Rehearsal, SimulateOutcome,
+    SimulationGas, simulate_transaction,
 };
 use cryptlet_primitives::Invocation;
 use revm::{
     Database, Inspector,
     context::TxEnv,
-    context_interface::result::{
-        EVMError, ExecutionResult, HaltReason, InvalidTransaction, OutOfGasError, ResultAndState,
-    },
+    context_interface::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
     database::{State, WrapDatabaseRef},
+    handler::EthPrecompiles,
 };
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -54,6 +52,8 @@ struct Stage {
     env: EvmEnv,
     scope: Option<DelegateScope>,
     overrides: Option<StateOverride>,
+    /// Set if overrides move or replace some.
+    moved: Option<MovedPrecompiles>,
     tx: TxEnv,
     /// Gas that the call may have at most.
     gas_limit: u64,
@@ -104,7 +104,7 @@ impl Rehearsing {
                     return Ok(outcome);
                 }
                 Turn::Suspended(invocation) => {
-                    let answer = self.answer(&invocation).await?;
+                    let answer = answering::answer(&self.shared, self.stage.scope.as_ref(), &invocation).await?;
                     self.rehearsal.push(answer);
                 }
             }
@@ -121,44 +121,6 @@ impl Rehearsing {
         let (stage, mut rehearsal) = (self.stage.clone(), self.rehearsal.clone());
         let run = tokio::task::spawn_blocking(move || stage.watch(&mut rehearsal, watch));
         run.await.map_err(|_| SimulationError::Stopped)?
-    }
-
-    async fn answer(&self, invocation: &Invocation) -> Result<DryRunAnswer, SimulationError> {
-        match self.policy(invocation)? {
-            SimulationPolicy::Deny => Ok(DryRunAnswer::new(invocation, DryRunOutcome::Denied, 0)),
-            SimulationPolicy::Stub(output) => Ok(DryRunAnswer::new(invocation, DryRunOutcome::Returned(output), 0)),
-            SimulationPolicy::Memo => match self.shared.memo.recall(&invocation.request) {
-                Some((outcome, units)) => Ok(DryRunAnswer::new(invocation, outcome, units)),
-                None => self.ask_fabric(invocation).await,
-            },
-            SimulationPolicy::Live => self.ask_fabric(invocation).await,
-        }
-    }
-
-    async fn ask_fabric(&self, invocation: &Invocation) -> Result<DryRunAnswer, SimulationError> {
-        let timeout_ms = self.shared.config.simulation.answer_timeout_ms;
-        let answer = ask(&*self.shared.fabric, invocation, timeout_ms).await;
-        let answer = answer.and_then(|answer| DryRunAnswer::from_fabric(invocation, answer));
-        answer.map_err(|fault| SimulationError::NoAnswer { cryptlet: invocation.cryptlet(), fault })
-    }
-
-    fn policy(&self, invocation: &Invocation) -> Result<SimulationPolicy, SimulationError> {
-        if let Some(policy) = self.shared.config.simulation.policies.of(invocation.cryptlet()) {
-            return Ok(policy.clone());
-        }
-        let Some(scope) = &self.stage.scope else { return Ok(SimulationPolicy::Live) };
-        let entry = read_cryptlet(&*scope.state, invocation.cryptlet());
-        let entry = entry.map_err(|error| SimulationError::Storage(error.to_string()))?;
-        Ok(match entry.map(|entry| entry.simulation).unwrap_or_default() {
-            RegistryPolicy::Live => SimulationPolicy::Live,
-            RegistryPolicy::Memo => SimulationPolicy::Memo,
-            RegistryPolicy::Stub => {
-                let bytes_max = scope.limits.output_bytes_max as usize;
-                let stub = read_simulation_stub(&*scope.state, invocation.cryptlet(), bytes_max);
-                SimulationPolicy::Stub(stub.map_err(|error| SimulationError::Storage(error.to_string()))?)
-            }
-            RegistryPolicy::Deny => SimulationPolicy::Deny,
-        })
     }
 }
 
@@ -187,6 +149,7 @@ impl Stage {
             state,
             env: env.clone(),
             scope,
+            moved: moved_precompiles(state_overrides.as_ref(), &env)?,
             overrides: state_overrides,
             tx: TxEnv::default(),
             gas_limit: 0,
@@ -198,6 +161,7 @@ impl Stage {
         }
         loosen(&mut env);
         let asked_gas = call.gas;
+        check_fees(&call, &env)?;
         let mut tx = call.try_into_tx_env(&env).map_err(|error| SimulationError::InvalidCall(error.to_string()))?;
         tx.nonce = database.basic(tx.caller).map_err(unreadable)?.map_or(0, |account| account.nonce);
         // geth: a call that offers no price sees a base fee of zero.
@@ -207,9 +171,7 @@ impl Stage {
         let block_gas = env.block_env.gas_limit;
         let mut gas_limit = asked_gas.unwrap_or(block_gas).min(shared.config.simulation.gas_max);
         if tx.gas_price > 0 {
-            let allowance = caller_gas_allowance(&mut database, &tx);
-            let allowance = allowance.map_err(|error| SimulationError::InvalidCall(error.to_string()))?;
-            gas_limit = gas_limit.min(allowance);
+            gas_limit = gas_limit.min(allowance(&mut database, &tx, gas_limit)?);
         }
         env.block_env.gas_limit = block_gas.max(gas_limit);
         (stage.env, stage.tx, stage.gas_limit) = (env, tx, gas_limit);
@@ -218,9 +180,10 @@ impl Stage {
 
     fn run(&self, rehearsal: &mut Rehearsal, gas_limit: u64, gas: SimulationGas) -> Result<Turn, SimulationError> {
         let mut evm = DelegateEvm::new(self.database()?, self.env.clone(), self.delegate());
+        self.move_precompiles(&mut evm);
         let tx = TxEnv { gas_limit, ..self.tx.clone() };
         let run = simulate_transaction(&mut evm, rehearsal, gas, |evm| evm.transact_raw(tx));
-        Ok(match ended(run)? {
+        Ok(match self.ended(run, gas_limit)? {
             Ok(result) => Turn::Ended(outcome(result.result)),
             Err(invocation) => Turn::Suspended(invocation),
         })
@@ -233,14 +196,21 @@ impl Stage {
         let Watch { inspector, read } = watch;
         let delegate = self.delegate();
         let mut evm = DelegateEvm::with_inspector(self.database()?, self.env.clone(), delegate, inspector, true);
+        self.move_precompiles(&mut evm);
         let tx = TxEnv { gas_limit: self.gas_limit, ..self.tx.clone() };
         let of_run = tx.clone();
         let run = simulate_transaction(&mut evm, rehearsal, SimulationGas::Settled, |evm| evm.transact_raw(of_run));
         // Every answer was there when the run before this one ended.
-        let result = ended(run)?.map_err(|_| unstable())?;
+        let result = self.ended(run, self.gas_limit)?.map_err(|_| unstable())?;
         let block = evm.block().clone();
         let (state, inspector, _) = evm.components_mut();
         Ok(read(Watched { inspector, transaction: &tx, block: &block, result: &result, state }))
+    }
+
+    fn move_precompiles<I: Inspector<DelegateEvmContext<CallState>>>(&self, evm: &mut DelegateEvm<CallState, I>) {
+        if let Some(moved) = &self.moved {
+            evm.components_mut().2.set_moved(moved.clone());
+        }
     }
 
     fn delegate(&self) -> DelegateContext {
@@ -250,34 +220,73 @@ impl Stage {
     fn database(&self) -> Result<CallState, SimulationError> {
         let mut database = State::builder().with_database(WrapDatabaseRef(self.state.clone())).build();
         if let Some(overrides) = self.overrides.clone() {
-            let invalid = |error: &dyn std::fmt::Display| SimulationError::InvalidCall(error.to_string());
-            apply_state_overrides(overrides, &mut database).map_err(|error| invalid(&error))?;
+            overrides::apply(overrides, &mut database)?;
         }
         Ok(database)
     }
-}
 
-/// What came of a run: its result, or what it waits for.
-fn ended<DBError: std::fmt::Display>(
-    run: SimulateOutcome<ResultAndState<HaltReason>, EVMError<DBError>>,
-) -> Result<Result<ResultAndState<HaltReason>, Box<Invocation>>, SimulationError> {
-    match run {
-        SimulateOutcome::Finished(result) => Ok(Ok(result)),
-        SimulateOutcome::Suspended(invocation) => Ok(Err(invocation)),
-        SimulateOutcome::Failed(error) => Err(SimulationError::Storage(error.to_string())),
-        SimulateOutcome::Invalid(EVMError::Transaction(error)) => {
-            Err(SimulationError::InvalidCall(in_geths_words(&error)))
+    /// What came of a run: its result, or what it waits for.
+    fn ended<DBError: std::fmt::Display>(
+        &self,
+        run: SimulateOutcome<ResultAndState<HaltReason>, EVMError<DBError>>,
+        gas: u64,
+    ) -> Result<Result<ResultAndState<HaltReason>, Box<Invocation>>, SimulationError> {
+        match run {
+            SimulateOutcome::Finished(result) => Ok(Ok(result)),
+            SimulateOutcome::Suspended(invocation) => Ok(Err(invocation)),
+            SimulateOutcome::Failed(error) => Err(unreadable(error)),
+            SimulateOutcome::Invalid(EVMError::Transaction(error)) => {
+                let reason = words::refusal(&error, &self.tx, self.env.block_env.basefee);
+                Err(SimulationError::Refused { reason, gas })
+            }
+            SimulateOutcome::Invalid(error) => Err(unreadable(error)),
         }
-        SimulateOutcome::Invalid(error) => Err(SimulationError::Storage(error.to_string())),
     }
 }
 
-fn unstable() -> SimulationError {
+/// The precompiles with these overrides; `None` if nothing is overridden.
+fn moved_precompiles(
+    overrides: Option<&StateOverride>,
+    env: &EvmEnv,
+) -> Result<Option<MovedPrecompiles>, SimulationError> {
+    let Some(overrides) = overrides.filter(|overrides| !overrides.is_empty()) else { return Ok(None) };
+    let mut precompiles = MovedPrecompiles::new(EthPrecompiles::new(env.cfg_env.spec).warm_addresses());
+    overrides::move_precompiles(overrides, &mut precompiles)?;
+    Ok(Some(precompiles))
+}
+
+/// What alloy-evm would refuse in fewer words than geth.
+fn check_fees(call: &TransactionRequest, env: &EvmEnv) -> Result<(), SimulationError> {
+    let Some(cap) = call.max_fee_per_gas.filter(|cap| call.gas_price.is_none() && *cap > 0) else { return Ok(()) };
+    let (caller, base_fee) = (call.from.unwrap_or_default(), env.block_env.basefee);
+    let tx = TxEnv { caller, gas_price: cap, gas_priority_fee: call.max_priority_fee_per_gas, ..TxEnv::default() };
+    let error = if call.max_priority_fee_per_gas.unwrap_or_default() > cap {
+        InvalidTransaction::PriorityFeeGreaterThanMaxFee
+    } else if cap < u128::from(base_fee) {
+        InvalidTransaction::GasPriceLessThanBasefee
+    } else {
+        return Ok(());
+    };
+    let gas = call.gas.unwrap_or(env.block_env.gas_limit);
+    Err(SimulationError::Refused { reason: words::refusal(&error, &tx, base_fee), gas })
+}
+
+/// Gas that the caller can pay for.
+fn allowance(database: &mut CallState, tx: &TxEnv, gas: u64) -> Result<u64, SimulationError> {
+    caller_gas_allowance(database, tx).map_err(|error| match error {
+        CallError::InsufficientFunds(InsufficientFundsError { cost, balance }) => {
+            SimulationError::Refused { reason: words::insufficient_funds(tx.caller, balance, cost), gas }
+        }
+        CallError::Database(error) => unreadable(error),
+    })
+}
+
+pub(super) fn unstable() -> SimulationError {
     SimulationError::InvalidCall("the call asks its cryptlets something else in every run".to_owned())
 }
 
 /// The state after a block with what cheats set since, which only the head has, and without.
-fn states(shared: &Shared, number: u64) -> Result<(StateSnapshot, StateSnapshot), SimulationError> {
+pub(super) fn states(shared: &Shared, number: u64) -> Result<(StateSnapshot, StateSnapshot), SimulationError> {
     let latest = shared.chain.latest_state().map_err(storage)?;
     let seen = match latest.number() == number {
         true => latest,
@@ -288,7 +297,7 @@ fn states(shared: &Shared, number: u64) -> Result<(StateSnapshot, StateSnapshot)
 }
 
 /// The block whose state is used, and the header whose environment the call sees.
-fn place(shared: &Shared, block: BlockId) -> Result<(Sealed<Header>, Header), SimulationError> {
+pub(super) fn place(shared: &Shared, block: BlockId) -> Result<(Sealed<Header>, Header), SimulationError> {
     let chain = &shared.chain;
     let unknown = || SimulationError::UnknownBlock(block.to_string());
     let base = match block {
@@ -321,11 +330,11 @@ fn loosen(env: &mut EvmEnv) {
     env.cfg_env.tx_gas_limit_cap = Some(u64::MAX);
 }
 
-fn unreadable(error: impl std::fmt::Display) -> SimulationError {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> SimulationError {
     SimulationError::Storage(error.to_string())
 }
 
-fn storage(error: StoreError) -> SimulationError {
+pub(super) fn storage(error: StoreError) -> SimulationError {
     match error {
         StoreError::UnknownBlock { number, .. } => SimulationError::UnknownBlock(number.to_string()),
         error => SimulationError::Storage(error.to_string()),
@@ -334,43 +343,15 @@ fn storage(error: StoreError) -> SimulationError {
 
 fn outcome(result: ExecutionResult<HaltReason>) -> SimulationOutcome {
     let (gas_used, gas_spent) = (result.gas().tx_gas_used(), result.gas().total_gas_spent());
-    let (result, logs) = match result {
-        ExecutionResult::Success { output, logs, .. } => (CallResult::Success(output.into_data()), logs),
-        ExecutionResult::Revert { output, .. } => (CallResult::Revert(output), Vec::new()),
-        ExecutionResult::Halt { reason, .. } => (CallResult::Halt(halt_in_geths_words(&reason)), Vec::new()),
-    };
+    let (result, logs) = call_result(result);
     SimulationOutcome { result, gas_used, gas_spent, logs, cryptlet_calls: 0 }
 }
 
-fn halt_in_geths_words(reason: &HaltReason) -> String {
-    match reason {
-        HaltReason::OutOfGas(OutOfGasError::ReentrancySentry) => "not enough gas for reentrancy sentry".to_owned(),
-        HaltReason::OutOfGas(_) => "out of gas".to_owned(),
-        HaltReason::OpcodeNotFound | HaltReason::NotActivated => "invalid opcode".to_owned(),
-        HaltReason::InvalidFEOpcode => "invalid opcode: INVALID".to_owned(),
-        HaltReason::OutOfOffset => "return data out of bounds".to_owned(),
-        HaltReason::CreateCollision => "contract address collision".to_owned(),
-        HaltReason::CreateContractSizeLimit => "max code size exceeded".to_owned(),
-        HaltReason::CreateInitCodeSizeLimit => "max initcode size exceeded".to_owned(),
-        HaltReason::StateChangeDuringStaticCall | HaltReason::CallNotAllowedInsideStatic => {
-            "write protection".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-fn in_geths_words(error: &InvalidTransaction) -> String {
-    match error {
-        InvalidTransaction::LackOfFundForMaxFee { fee, balance } => {
-            let overshot = fee.saturating_sub(**balance);
-            format!("insufficient funds for gas * price + value: balance {balance}, tx cost {fee}, overshot {overshot}")
-        }
-        InvalidTransaction::CallGasCostMoreThanGasLimit { initial_gas, gas_limit } => {
-            format!("intrinsic gas too low: gas {gas_limit}, minimum needed {initial_gas}")
-        }
-        InvalidTransaction::GasFloorMoreThanGasLimit { gas_floor, gas_limit } => {
-            format!("insufficient gas for floor data gas cost: gas {gas_limit}, minimum needed {gas_floor} (EIP-7623)")
-        }
-        other => other.to_string(),
+/// How a call ended, and its logs if it succeeded.
+pub(super) fn call_result(result: ExecutionResult<HaltReason>) -> (CallResult, Vec<Log>) {
+    match result {
+        ExecutionResult::Success { output, logs, .. } => (CallResult::Success(output.into_data()), logs),
+        ExecutionResult::Revert { output, .. } => (CallResult::Revert(output), Vec::new()),
+        ExecutionResult::Halt { reason, .. } => (CallResult::Halt(words::halt(&reason)), Vec::new()),
     }
 }

@@ -4,7 +4,7 @@
 //! there yet, get one as the cryptlet's [`SimulationPolicy`] says, and run again. Nothing that is learnt here can enter a
 //! block: dry-run answers are signed in another domain, and this transcript is not the one the builder takes.
 
-use super::{rehearse::Rehearsing, start::Shared};
+use super::{overrides::OverrideError, rehearse::Rehearsing, start::Shared};
 use alloy::eips::BlockId;
 use alloy::rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride};
 use alloy_primitives::{Bytes, Log};
@@ -124,9 +124,20 @@ pub enum SimulationError {
     /// geth's words for a block that is not there.
     #[error("header not found: {0}")]
     UnknownBlock(String),
-    /// The call cannot be a transaction: e.g. "insufficient funds for gas * price + value".
+    /// The call contradicts itself.
     #[error("{0}")]
     InvalidCall(String),
+    /// The EVM refuses to begin: e.g. "insufficient funds for gas * price + value: …".
+    #[error("err: {reason} (supplied gas {gas})")]
+    Refused {
+        /// Why, in geth's words.
+        reason: String,
+        /// Gas of the call.
+        gas: u64,
+    },
+    /// The state cannot be overridden like that.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
     /// The call would revert at any gas limit (`eth_estimateGas` only). Carries the revert data.
     #[error("execution reverted")]
     Reverted(Bytes),

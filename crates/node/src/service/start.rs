@@ -2,7 +2,7 @@
 
 use super::{
     blobs::KeptBlobs,
-    handle::{ChainEvent, Head, NodeHandle},
+    handle::{ChainEvent, Head, NodeHandle, REMOVED_BLOCKS_TOLD_MAX, RemovedBlock, Rewind},
     impersonation::Impersonation,
     jitter::{Jitter, RandomJitter},
     memo::Memo,
@@ -62,6 +62,9 @@ const COMMANDS_MAX: usize = 4_096;
 /// Events that a slow subscriber may be behind.
 const EVENTS_MAX: usize = 4_096;
 
+/// Rewinds that somebody may be behind. Each holds the blocks that went.
+const REWINDS_MAX: usize = 16;
+
 impl Node {
     /// Starts a node on this chain. The store gets the chain's genesis if it is empty. Needs a tokio runtime.
     pub fn start(
@@ -99,6 +102,7 @@ impl Node {
             jitter,
             head: watch::Sender::new(head),
             events: broadcast::Sender::new(EVENTS_MAX),
+            rewinds: broadcast::Sender::new(REWINDS_MAX),
             miner,
             arrivals: Notify::new(),
             arrived: AtomicU64::new(0),
@@ -129,6 +133,7 @@ pub(crate) struct Shared {
     pub(crate) time: TimeControl,
     pub(crate) head: watch::Sender<Head>,
     pub(crate) events: broadcast::Sender<ChainEvent>,
+    pub(crate) rewinds: broadcast::Sender<Arc<Rewind>>,
     pub(crate) miner: mpsc::Sender<MinerCommand>,
     /// Rung when the pool has got something new.
     pub(crate) arrivals: Notify,
@@ -241,6 +246,29 @@ impl Shared {
     pub(crate) fn tell(&self, event: ChainEvent) {
         // An error means that nobody listens.
         let _ = self.events.send(event);
+    }
+
+    /// The blocks above this one, for those who were told of them. Empty if nobody listens.
+    pub(crate) fn blocks_above(&self, number: u64) -> Result<Vec<RemovedBlock>, StoreError> {
+        if self.events.receiver_count() + self.rewinds.receiver_count() == 0 {
+            return Ok(Vec::new());
+        }
+        let head = self.chain.head()?.number;
+        let first = (number + 1).max((head + 1).saturating_sub(REMOVED_BLOCKS_TOLD_MAX));
+        let removed = self.chain.blocks(first..=head).map(|block| {
+            let block = block?;
+            let receipts = self.chain.receipts(block.number())?.unwrap_or_default();
+            Ok(RemovedBlock { block, receipts })
+        });
+        removed.collect()
+    }
+
+    /// Tells that the head went back.
+    pub(crate) fn tell_rewound(&self, head: Head, removed: Vec<RemovedBlock>) {
+        let rewind = Arc::new(Rewind { head, removed });
+        // An error means that nobody listens.
+        let _ = self.rewinds.send(rewind.clone());
+        self.tell(ChainEvent::Rewound(rewind));
     }
 
     pub(crate) fn head_is(&self, head: Head) {

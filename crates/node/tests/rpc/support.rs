@@ -149,6 +149,11 @@ impl WebSocket {
         }
     }
 
+    /// Has a notification of this subscription come that nobody has asked for yet?
+    pub(crate) fn was_told(&self, subscription: &Value) -> bool {
+        self.notifications.iter().any(|told| told["params"]["subscription"] == *subscription)
+    }
+
     async fn receive(&mut self) -> Value {
         let mut bytes = Vec::new();
         tokio::time::timeout(PATIENCE, self.receiver.receive_data(&mut bytes)).await.unwrap().unwrap();

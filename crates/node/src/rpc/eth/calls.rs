@@ -90,8 +90,14 @@ impl EthCallsServer for Rpc {
             let run = self.node.simulate_watched(request.clone(), inspector, read);
             let (outcome, seen) = self.in_time(run).await??;
             if seen == access_list {
-                let error = output(&outcome).err().map(|error| error.to_string());
-                return Ok(AccessListResult { access_list, gas_used: U256::from(outcome.gas_used), error });
+                let error = match outcome.result {
+                    CallResult::Success(_) => None,
+                    // geth's word, without the reason.
+                    CallResult::Revert(_) => Some("execution reverted".to_owned()),
+                    CallResult::Halt(why) => Some(why),
+                };
+                let gas_used = U256::from(outcome.gas_used);
+                return Ok(AccessListResult { access_list, gas_used, error });
             }
             access_list = seen;
         }

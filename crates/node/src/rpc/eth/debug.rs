@@ -1,7 +1,7 @@
 //! The `debug_` namespace: blocks and transactions as bytes, and traces.
 
 use crate::{
-    rpc::{Rpc, RpcError, trace},
+    rpc::{Rpc, RpcError, params::Hash, trace},
     service::{SimulationRequest, Watched},
 };
 use alloy::{
@@ -26,7 +26,7 @@ pub(crate) trait Debug {
     fn raw_block(&self, block: BlockId) -> Result<Bytes, RpcError>;
 
     #[method(name = "getRawTransaction")]
-    fn raw_transaction(&self, hash: B256) -> Result<Option<Bytes>, RpcError>;
+    fn raw_transaction(&self, hash: Hash) -> Result<Option<Bytes>, RpcError>;
 
     #[method(name = "getRawReceipts")]
     fn raw_receipts(&self, block: BlockId) -> Result<Vec<Bytes>, RpcError>;
@@ -75,7 +75,7 @@ impl DebugServer for Rpc {
         Ok(bytes.into())
     }
 
-    fn raw_transaction(&self, hash: B256) -> Result<Option<Bytes>, RpcError> {
+    fn raw_transaction(&self, hash: Hash) -> Result<Option<Bytes>, RpcError> {
         super::transactions::EthTransactionsServer::raw_transaction_by_hash(self, hash)
     }
 

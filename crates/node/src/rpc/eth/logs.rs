@@ -16,7 +16,7 @@ use alloy::{
 };
 use alloy_primitives::U256;
 use jsonrpsee::proc_macros::rpc;
-use std::{ops::RangeInclusive, time::Instant};
+use std::{mem::take, ops::RangeInclusive, time::Instant};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
 #[rpc(server, namespace = "eth")]
@@ -51,7 +51,7 @@ impl EthLogsServer for Rpc {
                 // geth's words (`errUnknownBlock`).
                 let block = self.block(hash.into())?.ok_or_else(|| RpcError::refused("unknown block"))?;
                 let mut logs = Vec::new();
-                append_logs(&mut logs, &filter, &block, &self.receipts(&block)?);
+                append_logs(&mut logs, &filter, &block, &self.receipts(&block)?, false);
                 Ok(logs)
             }
             FilterBlockOption::Range { from_block, to_block } => {
@@ -68,7 +68,7 @@ impl EthLogsServer for Rpc {
             }
             _ => self.node.head().number + 1,
         };
-        self.filters.install(FilterKind::Logs { filter: Box::new(filter), next }, Instant::now())
+        self.filters.install(FilterKind::Logs { filter: Box::new(filter), next, removed: Vec::new() }, Instant::now())
     }
 
     fn new_block_filter(&self) -> Result<U256, RpcError> {
@@ -94,14 +94,17 @@ impl EthLogsServer for Rpc {
                 let hashes = range.map(hash).collect::<Result<Vec<_>, RpcError>>()?;
                 Ok(FilterChanges::Hashes(hashes.into_iter().flatten().collect()))
             }
-            Advance::Logs(filter, range) => {
+            Advance::Logs(filter, range, mut told) => {
                 let first = *range.start();
-                let logs = self.scan(*filter, range).await;
-                if logs.is_err() {
-                    // What could not be told now is told next time.
-                    let _ = self.filters.with(id, Instant::now(), |kind| rewind(kind, first));
+                match self.scan(*filter, range).await {
+                    Ok(logs) => told.extend(logs),
+                    Err(error) => {
+                        // What could not be told now is told next time.
+                        let _ = self.filters.with(id, Instant::now(), |kind| rewind(kind, first, told));
+                        return Err(error);
+                    }
                 }
-                Ok(FilterChanges::Logs(logs?))
+                Ok(FilterChanges::Logs(told))
             }
         }
     }
@@ -123,7 +126,8 @@ impl EthLogsServer for Rpc {
 
 /// What a filter has to tell now.
 enum Advance {
-    Logs(Box<Filter>, RangeInclusive<u64>),
+    /// The last are logs that are gone.
+    Logs(Box<Filter>, RangeInclusive<u64>, Vec<Log>),
     Blocks(RangeInclusive<u64>),
     Pending(Vec<RpcTransaction>, bool),
 }
@@ -138,19 +142,21 @@ fn advance(kind: &mut FilterKind, head: u64, blocks_max: u64) -> Advance {
         first..=last
     };
     match kind {
-        FilterKind::Logs { filter, next } if *next > head + 1 && starts_at(filter) == Some(*next) => {
+        FilterKind::Logs { filter, next, removed } if *next > head + 1 && starts_at(filter) == Some(*next) => {
             // Its first block is still to come.
-            Advance::Logs(filter.clone(), *next..=*next - 1)
+            Advance::Logs(filter.clone(), *next..=*next - 1, take(removed))
         }
-        FilterKind::Logs { filter, next } => Advance::Logs(filter.clone(), pass(next)),
+        FilterKind::Logs { filter, next, removed } => Advance::Logs(filter.clone(), pass(next), take(removed)),
         FilterKind::Blocks { next } => Advance::Blocks(pass(next)),
         FilterKind::Pending { events, full } => Advance::Pending(drain(events), *full),
     }
 }
 
-fn rewind(kind: &mut FilterKind, first: u64) {
-    if let FilterKind::Logs { next, .. } = kind {
+fn rewind(kind: &mut FilterKind, first: u64, mut untold: Vec<Log>) {
+    if let FilterKind::Logs { next, removed, .. } = kind {
         *next = first.min(*next);
+        untold.append(removed);
+        *removed = untold;
     }
 }
 
@@ -173,10 +179,16 @@ fn drain(events: &mut broadcast::Receiver<ChainEvent>) -> Vec<RpcTransaction> {
 }
 
 /// Adds the logs of a block that the filter wants.
-pub(super) fn append_logs(logs: &mut Vec<Log>, filter: &Filter, block: &StoredBlock, receipts: &[Receipt]) {
+pub(crate) fn append_logs(
+    logs: &mut Vec<Log>,
+    filter: &Filter,
+    block: &StoredBlock,
+    receipts: &[Receipt],
+    removed: bool,
+) {
     let hashes = block.block.body.transactions.iter().map(|transaction| *transaction.tx_hash());
     let at = BlockNumHash::new(block.number(), block.hash);
-    filter.append_matching_block_logs(logs, at, block.block.header.timestamp, hashes.zip(receipts), false);
+    filter.append_matching_block_logs(logs, at, block.block.header.timestamp, hashes.zip(receipts), removed);
 }
 
 impl Rpc {
@@ -193,13 +205,17 @@ impl Rpc {
             None => Ok::<_, RpcError>(head),
         };
         let (first, last) = (number(from)?, number(to)?);
-        if first > last && to.is_some() {
-            // geth's words (`errInvalidBlockRange`).
-            return Err(RpcError::invalid(format!("invalid block range params: from {first} to {last}")));
-        }
-        let last = last.min(head);
-        if first > last {
-            return Ok(None);
+        // geth's words (`errInvalidBlockRange`, `errBlockRangeIntoFuture`).
+        let disorder = || RpcError::invalid("invalid block range params");
+        match to {
+            Some(BlockNumberOrTag::Number(to)) if first > to && from.is_some() => return Err(disorder()),
+            Some(BlockNumberOrTag::Number(to)) if to > head => {
+                return Err(RpcError::invalid("block range extends beyond current head block"));
+            }
+            Some(_) if first > last => return Err(disorder()),
+            // A client that asks from the next block on, and up to whatever there is.
+            None if first > last => return Ok(None),
+            _ => {}
         }
         let (blocks, blocks_max) = (last - first + 1, self.limits.log_blocks_max);
         if blocks > blocks_max {
@@ -228,7 +244,7 @@ impl Rpc {
                 continue;
             }
             let Some(block) = chain.block(number)? else { break };
-            append_logs(&mut logs, filter, &block, &self.receipts(&block)?);
+            append_logs(&mut logs, filter, &block, &self.receipts(&block)?, false);
             if logs.len() > logs_max {
                 return Err(RpcError::LimitExceeded(format!(
                     "query returned more than {logs_max} results up to block {number}; ask for fewer blocks at a time"
@@ -245,7 +261,7 @@ mod tests {
 
     fn range(told: Advance) -> RangeInclusive<u64> {
         match told {
-            Advance::Logs(_, range) | Advance::Blocks(range) => range,
+            Advance::Logs(_, range, _) | Advance::Blocks(range) => range,
             Advance::Pending(..) => panic!("not a filter over blocks"),
         }
     }
@@ -276,7 +292,7 @@ mod tests {
     #[test]
     fn a_filter_that_starts_later_waits() {
         let filter = Box::new(Filter::new().from_block(20));
-        let mut kind = FilterKind::Logs { filter, next: 20 };
+        let mut kind = FilterKind::Logs { filter, next: 20, removed: Vec::new() };
         assert!(range(advance(&mut kind, 5, 100)).is_empty());
         assert_eq!(range(advance(&mut kind, 21, 100)), 20..=21);
     }

@@ -3,15 +3,18 @@
 mod accounts;
 mod blocks;
 mod calls;
+mod config;
 mod debug;
 mod fees;
 mod info;
 mod logs;
 mod pubsub;
+mod simulate;
 mod state;
 mod transactions;
 
 pub(super) use fees::TipCache;
+pub(super) use logs::append_logs;
 
 use super::Rpc;
 use jsonrpsee::RpcModule;
@@ -19,14 +22,16 @@ use jsonrpsee::RpcModule;
 /// Every `eth_` method.
 pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 9] = [
+    let parts: [jsonrpsee::Methods; 11] = [
         accounts::EthAccountsServer::into_rpc(rpc.clone()).into(),
         blocks::EthBlocksServer::into_rpc(rpc.clone()).into(),
         calls::EthCallsServer::into_rpc(rpc.clone()).into(),
+        config::EthConfigServer::into_rpc(rpc.clone()).into(),
         fees::EthFeesServer::into_rpc(rpc.clone()).into(),
         info::EthInfoServer::into_rpc(rpc.clone()).into(),
         logs::EthLogsServer::into_rpc(rpc.clone()).into(),
         pubsub::EthPubSubServer::into_rpc(rpc.clone()).into(),
+        simulate::EthSimulateServer::into_rpc(rpc.clone()).into(),
         state::EthStateServer::into_rpc(rpc.clone()).into(),
         transactions::EthTransactionsServer::into_rpc(rpc.clone()).into(),
     ];

@@ -1,12 +1,13 @@
 //! Subscriptions (`eth_subscribe`), over WebSocket.
 //!
+//! When the chain goes back (a snapshot of a dev node), logs of the blocks that went are told again as removed.
 //! A subscriber that is too slow for the node's stream of events loses none of its blocks: it reads what it missed from
 //! the store and goes on.
 
 use super::logs::append_logs;
 use crate::{
     rpc::{Rpc, RpcError, convert},
-    service::ChainEvent,
+    service::{ChainEvent, Rewind},
     store::StoredBlock,
     types::{ExecutedBlock, Receipt},
 };
@@ -14,13 +15,14 @@ use alloy::rpc::types::{
     Filter,
     pubsub::{Params, SubscriptionKind},
 };
+use alloy_primitives::B256;
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionSink,
     core::{SubscriptionError, SubscriptionResult},
     proc_macros::rpc,
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 #[rpc(server, namespace = "eth")]
@@ -57,9 +59,16 @@ impl EthPubSubServer for Rpc {
 enum Wanted {
     Heads,
     Logs(Box<Filter>),
-    Pending { full: bool },
+    Pending {
+        full: bool,
+    },
+    /// Of these transactions; of all if there are none.
+    Receipts(HashSet<B256>),
     Syncing,
 }
+
+/// Transactions that one subscription to receipts may name (geth: `maxTxHashes`).
+const RECEIPT_HASHES_MAX: usize = 200;
 
 impl Wanted {
     fn read(kind: SubscriptionKind, params: Option<Params>) -> Result<Self, RpcError> {
@@ -74,8 +83,24 @@ impl Wanted {
             (SubscriptionKind::NewPendingTransactions, _) => Err(RpcError::invalid(
                 "a subscription to pending transactions takes true (whole transactions) or false",
             )),
+            (SubscriptionKind::TransactionReceipts, Params::None) => Ok(Self::Receipts(HashSet::new())),
+            (SubscriptionKind::TransactionReceipts, Params::TransactionReceipts(params)) => {
+                let hashes = params.transaction_hashes.unwrap_or_default();
+                if hashes.len() > RECEIPT_HASHES_MAX {
+                    return Err(RpcError::invalid(format!(
+                        "exceed max number of transaction hashes allowed per transactionReceipts subscription: \
+                         {} given, at most {RECEIPT_HASHES_MAX}",
+                        hashes.len()
+                    )));
+                }
+                Ok(Self::Receipts(hashes.into_iter().collect()))
+            }
+            // An object without `transactionHashes` is read as a filter.
+            (SubscriptionKind::TransactionReceipts, Params::Logs(filter)) if *filter == Filter::default() => {
+                Ok(Self::Receipts(HashSet::new()))
+            }
             (SubscriptionKind::TransactionReceipts, _) => Err(RpcError::invalid(
-                r#"no "transactionReceipts" subscription: subscribe to "newHeads" and ask eth_getBlockReceipts"#,
+                r#"a subscription to receipts takes {"transactionHashes": [hash, …]} or nothing"#,
             )),
         }
     }
@@ -119,10 +144,7 @@ impl Subscriber {
                 Wanted::Pending { full: false } => self.send(&entry.hash()).await,
                 _ => Ok(()),
             },
-            ChainEvent::Rewound(head) => {
-                self.next = self.next.min(head.number + 1);
-                Ok(())
-            }
+            ChainEvent::Rewound(rewind) => self.tell_rewound(&rewind).await,
             ChainEvent::Parked { .. } | ChainEvent::Dropped { .. } => Ok(()),
         }
     }
@@ -135,6 +157,7 @@ impl Subscriber {
         let is_wanted = match &self.wanted {
             Wanted::Heads => true,
             Wanted::Logs(filter) => filter.matches_bloom(header.logs_bloom),
+            Wanted::Receipts(_) => !executed.receipts.is_empty(),
             Wanted::Pending { .. } | Wanted::Syncing => false,
         };
         if header.number < self.next || !is_wanted {
@@ -148,7 +171,7 @@ impl Subscriber {
 
     /// Tells what was missed, from the store.
     async fn catch_up(&mut self) -> Result<(), SubscriptionError> {
-        if !matches!(self.wanted, Wanted::Heads | Wanted::Logs(_)) {
+        if !matches!(self.wanted, Wanted::Heads | Wanted::Logs(_) | Wanted::Receipts(_)) {
             return Ok(());
         }
         while let Some(block) = self.rpc.block(self.next.into())? {
@@ -164,14 +187,35 @@ impl Subscriber {
             Wanted::Heads => self.send(&convert::new_head(&block.block.header, block.hash)).await,
             Wanted::Logs(filter) if filter.matches_bloom(block.block.header.logs_bloom) => {
                 let mut logs = Vec::new();
-                append_logs(&mut logs, filter, block, receipts);
-                for log in &logs {
-                    self.send(log).await?;
-                }
-                Ok(())
+                append_logs(&mut logs, filter, block, receipts, false);
+                self.send_each(&logs).await
+            }
+            Wanted::Receipts(hashes) => {
+                let mut shown = self.rpc.receipt_context(block).all(receipts);
+                shown.retain(|receipt| hashes.is_empty() || hashes.contains(&receipt.transaction_hash));
+                if shown.is_empty() { Ok(()) } else { self.send(&shown).await }
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes back the logs that were told of blocks that are gone, the oldest first.
+    async fn tell_rewound(&mut self, rewind: &Rewind) -> Result<(), SubscriptionError> {
+        let next = self.next;
+        self.next = next.min(rewind.head.number + 1);
+        let Wanted::Logs(filter) = &self.wanted else { return Ok(()) };
+        let mut logs = Vec::new();
+        for gone in rewind.removed.iter().filter(|gone| gone.block.number() < next) {
+            append_logs(&mut logs, filter, &gone.block, &gone.receipts, true);
+        }
+        self.send_each(&logs).await
+    }
+
+    async fn send_each(&self, items: &[impl Serialize]) -> Result<(), SubscriptionError> {
+        for item in items {
+            self.send(item).await?;
+        }
+        Ok(())
     }
 
     async fn send(&self, item: &impl Serialize) -> Result<(), SubscriptionError> {

@@ -1,6 +1,9 @@
 //! Accounts, code and storage at a block.
 
-use crate::rpc::{Rpc, RpcError};
+use crate::{
+    rpc::{Rpc, RpcError, params::storage_key},
+    state::StateSnapshot,
+};
 use alloy::{
     eips::BlockId,
     rpc::types::{EIP1186AccountProofResponse, EIP1186StorageProof},
@@ -9,9 +12,12 @@ use alloy::{
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, TrieAccount};
 use jsonrpsee::proc_macros::rpc;
+use std::collections::BTreeMap;
 
 /// Storage slots of one `eth_getProof`.
 const PROOF_SLOTS_MAX: usize = 1_024;
+/// Storage slots of one `eth_getStorageValues`, of all its accounts together (geth: `maxGetStorageSlots`).
+const VALUES_MAX: usize = 1_024;
 
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthState {
@@ -25,7 +31,14 @@ pub(crate) trait EthState {
     fn code(&self, address: Address, block: Option<BlockId>) -> Result<Bytes, RpcError>;
 
     #[method(name = "getStorageAt")]
-    fn storage_at(&self, address: Address, slot: JsonStorageKey, block: Option<BlockId>) -> Result<B256, RpcError>;
+    fn storage_at(&self, address: Address, slot: String, block: Option<BlockId>) -> Result<B256, RpcError>;
+
+    #[method(name = "getStorageValues")]
+    fn storage_values(
+        &self,
+        slots: BTreeMap<Address, Vec<String>>,
+        block: Option<BlockId>,
+    ) -> Result<BTreeMap<Address, Vec<B256>>, RpcError>;
 
     #[method(name = "getAccount")]
     fn account(&self, address: Address, block: Option<BlockId>) -> Result<Option<TrieAccount>, RpcError>;
@@ -34,7 +47,7 @@ pub(crate) trait EthState {
     async fn proof(
         &self,
         address: Address,
-        slots: Vec<JsonStorageKey>,
+        slots: Option<Vec<String>>,
         block: Option<BlockId>,
     ) -> Result<EIP1186AccountProofResponse, RpcError>;
 }
@@ -57,8 +70,26 @@ impl EthStateServer for Rpc {
         Ok(self.state(block)?.code(address)?)
     }
 
-    fn storage_at(&self, address: Address, slot: JsonStorageKey, block: Option<BlockId>) -> Result<B256, RpcError> {
+    fn storage_at(&self, address: Address, slot: String, block: Option<BlockId>) -> Result<B256, RpcError> {
+        let slot = storage_key(&slot)?;
         Ok(self.state(block)?.storage(address, slot.as_b256().into())?.into())
+    }
+
+    fn storage_values(
+        &self,
+        slots: BTreeMap<Address, Vec<String>>,
+        block: Option<BlockId>,
+    ) -> Result<BTreeMap<Address, Vec<B256>>, RpcError> {
+        let count: usize = slots.values().map(Vec::len).sum();
+        if count == 0 {
+            return Err(RpcError::invalid("empty request"));
+        }
+        if count > VALUES_MAX {
+            return Err(RpcError::invalid(format!("too many slots: {count} given, at most {VALUES_MAX}")));
+        }
+        let state = self.state(block)?;
+        let values = |(address, slots): (Address, Vec<String>)| Ok((address, read_slots(&state, address, &slots)?));
+        slots.into_iter().map(values).collect()
     }
 
     fn account(&self, address: Address, block: Option<BlockId>) -> Result<Option<TrieAccount>, RpcError> {
@@ -68,13 +99,15 @@ impl EthStateServer for Rpc {
     async fn proof(
         &self,
         address: Address,
-        slots: Vec<JsonStorageKey>,
+        slots: Option<Vec<String>>,
         block: Option<BlockId>,
     ) -> Result<EIP1186AccountProofResponse, RpcError> {
+        let slots = slots.unwrap_or_default();
         if slots.len() > PROOF_SLOTS_MAX {
             let given = slots.len();
             return Err(RpcError::invalid(format!("too many keys: {given} given, at most {PROOF_SLOTS_MAX}")));
         }
+        let slots = slots.iter().map(|slot| storage_key(slot)).collect::<Result<Vec<_>, _>>()?;
         self.search(move |rpc| rpc.prove(address, &slots, block)).await
     }
 }
@@ -109,4 +142,9 @@ impl Rpc {
             storage_proof,
         })
     }
+}
+
+fn read_slots(state: &StateSnapshot, address: Address, slots: &[String]) -> Result<Vec<B256>, RpcError> {
+    let read = |slot: &String| Ok(state.storage(address, storage_key(slot)?.as_b256().into())?.into());
+    slots.iter().map(read).collect()
 }

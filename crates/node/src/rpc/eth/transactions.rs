@@ -5,6 +5,7 @@ use crate::{
     rpc::{
         Rpc, RpcError,
         convert::{self, RpcReceipt, RpcTransaction},
+        params::Hash,
     },
     service::ChainEvent,
 };
@@ -29,7 +30,7 @@ pub(crate) trait EthTransactions {
     async fn send_raw_transaction_sync(&self, raw: Bytes, timeout_ms: Option<u64>) -> Result<RpcReceipt, RpcError>;
 
     #[method(name = "getTransactionByHash")]
-    fn transaction_by_hash(&self, hash: B256) -> Result<Option<RpcTransaction>, RpcError>;
+    fn transaction_by_hash(&self, hash: Hash) -> Result<Option<RpcTransaction>, RpcError>;
 
     #[method(name = "getTransactionByBlockHashAndIndex")]
     fn transaction_by_block_hash(&self, block: B256, index: Index) -> Result<Option<RpcTransaction>, RpcError>;
@@ -45,7 +46,7 @@ pub(crate) trait EthTransactions {
     async fn transaction_by_sender(&self, sender: Address, nonce: U64) -> Result<Option<RpcTransaction>, RpcError>;
 
     #[method(name = "getRawTransactionByHash")]
-    fn raw_transaction_by_hash(&self, hash: B256) -> Result<Option<Bytes>, RpcError>;
+    fn raw_transaction_by_hash(&self, hash: Hash) -> Result<Option<Bytes>, RpcError>;
 
     #[method(name = "getRawTransactionByBlockHashAndIndex")]
     fn raw_transaction_by_block_hash(&self, block: B256, index: Index) -> Result<Option<Bytes>, RpcError>;
@@ -55,7 +56,7 @@ pub(crate) trait EthTransactions {
     -> Result<Option<Bytes>, RpcError>;
 
     #[method(name = "getTransactionReceipt")]
-    fn transaction_receipt(&self, hash: B256) -> Result<Option<RpcReceipt>, RpcError>;
+    fn transaction_receipt(&self, hash: Hash) -> Result<Option<RpcReceipt>, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -73,7 +74,7 @@ impl EthTransactionsServer for Rpc {
             loop {
                 match events.recv().await {
                     Ok(ChainEvent::NewBlock(_)) | Err(RecvError::Lagged(_)) => {
-                        if let Some(receipt) = self.transaction_receipt(hash)? {
+                        if let Some(receipt) = self.transaction_receipt(Hash(hash))? {
                             return Ok(receipt);
                         }
                     }
@@ -88,7 +89,7 @@ impl EthTransactionsServer for Rpc {
         tokio::time::timeout(wait, included).await.map_err(|_| RpcError::ReceiptNotYet { hash, wait })?
     }
 
-    fn transaction_by_hash(&self, hash: B256) -> Result<Option<RpcTransaction>, RpcError> {
+    fn transaction_by_hash(&self, Hash(hash): Hash) -> Result<Option<RpcTransaction>, RpcError> {
         if let Some((block, index)) = self.find_transaction(hash)? {
             return Ok(Some(convert::included(&block.block, block.hash, &block.senders, index)));
         }
@@ -117,7 +118,7 @@ impl EthTransactionsServer for Rpc {
         self.search(move |rpc| rpc.transaction_with_nonce(sender, nonce)).await
     }
 
-    fn raw_transaction_by_hash(&self, hash: B256) -> Result<Option<Bytes>, RpcError> {
+    fn raw_transaction_by_hash(&self, Hash(hash): Hash) -> Result<Option<Bytes>, RpcError> {
         if let Some((block, index)) = self.find_transaction(hash)? {
             return Ok(Some(block.block.body.transactions[index].encoded_2718().into()));
         }
@@ -136,7 +137,7 @@ impl EthTransactionsServer for Rpc {
         self.raw_transaction_in(block.into(), index)
     }
 
-    fn transaction_receipt(&self, hash: B256) -> Result<Option<RpcReceipt>, RpcError> {
+    fn transaction_receipt(&self, Hash(hash): Hash) -> Result<Option<RpcReceipt>, RpcError> {
         let Some((block, index)) = self.find_transaction(hash)? else { return Ok(None) };
         let receipts = self.receipts(&block)?;
         Ok(self.receipt_context(&block).at(&receipts, index))

@@ -289,7 +289,7 @@ fn build_block(spec: &ChainSpec, chain: &ChainStore, parent: &Parent, prepared: 
         for known in 0..=records.len() {
             match execution.build(transaction, records[..known].to_vec())? {
                 RunOutcome::Suspended(_) if known < records.len() => (),
-                RunOutcome::Ran(run) if known == records.len() => execution.commit(run),
+                RunOutcome::Ran(run) if known == records.len() => execution.commit(run)?,
                 other => bail!("a run with {known} of {} answers ended with {other:?}", records.len()),
             }
         }

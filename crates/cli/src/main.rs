@@ -6,6 +6,7 @@ mod export;
 mod fabric;
 mod host;
 mod host_parts;
+mod import;
 mod invoke;
 mod logs;
 mod metrics;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Host(args) => host::run(args),
         Command::Register(args) => register::run(args),
         Command::Invoke(args) => invoke::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => cryptlet_audit::verify(&args),
         Command::Replay(args) => cryptlet_audit::replay(&args),

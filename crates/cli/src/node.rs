@@ -5,6 +5,7 @@ use crate::{
     args::{NodeArgs, Simulation},
     dev::{self, Accounts, Deployments, Ready},
     fabric::{FabricAccess, FabricSeam},
+    import::import_files,
     logs,
     metrics::MetricsServer,
     progress::Progress,
@@ -43,6 +44,12 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let data = DataFolder::open(args.datadir.as_deref())?;
     let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
     let (spec, chain) = open_chain(&args, accounts.as_ref(), &data)?;
+    if !args.import.is_empty() {
+        progress.step("importing blocks");
+        chain.initialize(spec.genesis(), &spec.genesis_block())?;
+        let (spec, chain, files, output) = (spec.clone(), chain.clone(), args.import.clone(), args.output);
+        tokio::task::spawn_blocking(move || import_files(&spec, &chain, &files, output)).await??;
+    }
     progress.step("reaching the fabric");
     let fabric = FabricAccess::open(&args, spec.domain(), &data.path().join("host")).await?;
 

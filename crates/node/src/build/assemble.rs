@@ -139,7 +139,7 @@ fn include(
         let transcript = transcripts.transcript(hash);
         match execution.build(candidate.transaction(), transcript)? {
             RunOutcome::Ran(run) => {
-                execution.commit(run);
+                execution.commit(run)?;
                 return Ok(Inclusion::Included);
             }
             RunOutcome::Suspended(invocation) => {

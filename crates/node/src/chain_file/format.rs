@@ -13,7 +13,7 @@ use alloy_rlp::{RlpDecodable, RlpEncodable};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
-const MAGIC: &[u8; 8] = b"CRYPTLET";
+pub(super) const MAGIC: &[u8; 8] = b"CRYPTLET";
 const VERSION: u8 = 1;
 
 /// Longest genesis a file may carry, in bytes.
@@ -81,23 +81,42 @@ pub enum ChainFileError {
     /// Bytes behind the end mark.
     #[error("bytes follow the end mark of the chain file")]
     StrayBytes,
-    /// The file does not continue the chain it is imported into.
-    #[error("the chain file begins with block {first}; the chain it is imported into ends with block {head}")]
-    Gap {
-        /// First block of the file.
-        first: u64,
+    /// An item of an RLP file that is no block.
+    #[error("block {blocks} of the file (counted from 0) is not well-formed RLP: {error}")]
+    MalformedRlp {
+        /// Blocks read before.
+        blocks: u64,
+        /// What the decoder said.
+        error: alloy_rlp::Error,
+    },
+    /// A block that follows nothing that is known.
+    #[error("block {number}: its parent {parent} is not known; the chain it is imported into ends with block {head}")]
+    UnknownParent {
+        /// The block.
+        number: u64,
+        /// The hash it names.
+        parent: B256,
         /// Head of the store.
         head: u64,
     },
-    /// The file tells another story than the store about a block that both have.
-    #[error("block {number} is {found} in the chain file, and {stored} in the data folder: they are different chains")]
-    Fork {
-        /// The block.
-        number: u64,
-        /// Hash in the file.
+    /// A file of another chain.
+    #[error(
+        "the file is of another chain: its genesis block is {found}, that of the chain it is imported into {stored}"
+    )]
+    OtherGenesis {
+        /// Hash of the first block in the file.
         found: B256,
-        /// Hash in the store.
+        /// Hash of the first block in the store.
         stored: B256,
+    },
+    /// Blocks that RLP alone does not describe.
+    #[error(
+        "block {number} carries cryptlet records or edits of a dev chain, which geth's RLP has no place for: without them nobody \
+         can execute it again. Use --format cryptlet"
+    )]
+    NotPlainBlock {
+        /// The first of them.
+        number: u64,
     },
     /// There is no such range to export.
     #[error("blocks {first} to {last} were asked for; the chain has blocks {oldest} to {head}")]
@@ -237,6 +256,10 @@ impl<R: Read> ChainFileReader<R> {
     /// Bytes read so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(super) fn inner(&self) -> &R {
+        &self.inner
     }
 
     fn read_next(&mut self) -> Result<Option<BlockWithRequests>, ChainFileError> {

@@ -1,12 +1,9 @@
 //! A file into a chain: every block is executed and everything its header says is compared, with no host in reach.
 
-use super::{
-    Progress,
-    format::{ChainFileError, ChainFileReader},
-};
+use super::{Progress, branches::Importer, format::ChainFileError, source::BlockSource};
 use crate::{
     chain_spec::ChainSpec,
-    execute::{RecoveredBlock, replay_block},
+    execute::RecoveredBlock,
     store::{ChainStore, StoreOptions},
     types::ExecutedBlock,
 };
@@ -14,7 +11,7 @@ use alloy_primitives::B256;
 use cryptlet_primitives::DEV_EDITS_REQUEST_TYPE;
 use serde::Serialize;
 use std::{
-    io::Read,
+    io::{BufRead, BufReader, Read},
     sync::mpsc::{Receiver, sync_channel},
 };
 
@@ -63,6 +60,20 @@ pub struct ReplayReport {
     pub gas_used: u64,
 }
 
+impl ReplayReport {
+    pub(super) fn count(&mut self, executed: &ExecutedBlock) {
+        let header = &executed.block.header;
+        (self.head_number, self.head_hash, self.state_root) = (header.number, executed.hash, header.state_root);
+        self.blocks += 1;
+        self.transactions += executed.block.body.transactions.len() as u64;
+        self.records += executed.records.0.iter().map(|group| group.records.len() as u64).sum::<u64>();
+        self.gas_used += header.gas_used;
+        let mut requests = executed.requests.iter();
+        let is_edited = requests.any(|request| request.first() == Some(&DEV_EDITS_REQUEST_TYPE));
+        self.dev_edited_blocks += u64::from(is_edited);
+    }
+}
+
 /// Sees what a replay does.
 pub struct Replaying<'a> {
     /// Called after each block.
@@ -80,30 +91,43 @@ pub fn replay(
     options: ReplayOptions,
     replaying: &mut Replaying<'_>,
 ) -> Result<ReplayReport, ChainFileError> {
-    let file = ChainFileReader::open(reader)?;
+    let file = BlockSource::open(BufReader::new(reader))?;
+    let genesis = file.genesis().cloned().ok_or(ChainFileError::NotAChainFile)?;
+    let spec = ChainSpec::from_genesis(genesis)?;
+    let run = |chain: &ChainStore, replaying: &mut Replaying<'_>| {
+        chain.initialize(spec.genesis(), &spec.genesis_block())?;
+        import(&spec, chain, file, options.until_block, replaying)
+    };
     match options.storage {
-        ReplayStorage::Memory => import(file, &ChainStore::in_memory(), options.until_block, replaying),
+        ReplayStorage::Memory => run(&ChainStore::in_memory(), replaying),
         ReplayStorage::TemporaryFolder => {
             let folder = tempfile::tempdir()?;
             let chain = ChainStore::open(folder.path(), &StoreOptions::default())?;
-            let report = import(file, &chain, options.until_block, replaying);
+            let report = run(&chain, replaying);
             drop(chain);
             report
         }
     }
 }
 
-/// Executes the blocks of a file on top of a store, and stores them. An empty store gets the file's genesis; blocks that
-/// the store already has are compared by hash and skipped.
-pub fn import<R: Read + Send>(
-    file: ChainFileReader<R>,
+/// Executes the blocks of a file on top of a store that holds the chain of `spec`, and stores them. Blocks that the store
+/// already has are skipped. Where the file forks, the rule of [`super::branches`] decides. Nothing waits for the disk:
+/// call [`ChainStore::flush`] at the end. After an error, what was imported before it stands.
+pub fn import<R: BufRead + Send>(
+    spec: &ChainSpec,
     chain: &ChainStore,
+    file: BlockSource<R>,
     until_block: Option<u64>,
     replaying: &mut Replaying<'_>,
 ) -> Result<ReplayReport, ChainFileError> {
-    let spec = ChainSpec::from_genesis(file.genesis().clone())?;
-    let head = chain.initialize(spec.genesis(), &spec.genesis_block())?;
-    let mut report = ReplayReport {
+    if let Some(genesis) = file.genesis() {
+        let found = ChainSpec::from_genesis(genesis.clone())?.genesis_hash();
+        if found != spec.genesis_hash() {
+            return Err(ChainFileError::OtherGenesis { found, stored: spec.genesis_hash() });
+        }
+    }
+    let head = chain.head()?;
+    let report = ReplayReport {
         chain_id: spec.chain_id(),
         genesis_hash: spec.genesis_hash(),
         head_number: head.number,
@@ -115,17 +139,12 @@ pub fn import<R: Read + Send>(
         dev_edited_blocks: 0,
         gas_used: 0,
     };
-    if file.first_block() > head.number + 1 {
-        return Err(ChainFileError::Gap { first: file.first_block(), head: head.number });
-    }
     std::thread::scope(|scope| {
         let (send, blocks) = sync_channel(AHEAD_MAX);
-        let spec = &spec;
         scope.spawn(move || {
             let mut file = file;
-            loop {
-                let Some(next) = file.next() else { return };
-                let next = next.and_then(|block| Ok(RecoveredBlock::recover(spec, block)?));
+            while let Some(next) = file.next() {
+                let next = next.and_then(|(block, requests)| Ok(RecoveredBlock::recover_parts(spec, block, requests)?));
                 let is_last = next.is_err();
                 // The receiver is gone when it has seen enough.
                 if send.send((next, file.bytes())).is_err() || is_last {
@@ -133,50 +152,30 @@ pub fn import<R: Read + Send>(
                 }
             }
         });
-        execute_all(spec, chain, blocks, until_block, replaying, &mut report)
-    })?;
-    Ok(report)
+        execute_all(Importer::new(spec, chain), blocks, until_block, replaying, report)
+    })
 }
 
 type Recovered = (Result<RecoveredBlock, ChainFileError>, u64);
 
 fn execute_all(
-    spec: &ChainSpec,
-    chain: &ChainStore,
+    mut importer: Importer<'_>,
     blocks: Receiver<Recovered>,
     until_block: Option<u64>,
     replaying: &mut Replaying<'_>,
-    report: &mut ReplayReport,
-) -> Result<(), ChainFileError> {
+    mut report: ReplayReport,
+) -> Result<ReplayReport, ChainFileError> {
     for (recovered, bytes) in blocks {
         let recovered = recovered?;
+        if until_block.is_some_and(|until| recovered.number() > until) {
+            break;
+        }
         let number = recovered.number();
-        if until_block.is_some_and(|until| number > until) {
-            return Ok(());
-        }
-        let parent = chain.head()?;
-        if number <= parent.number {
-            let stored = chain.block_hash(number)?.unwrap_or_default();
-            if stored != recovered.hash() {
-                return Err(ChainFileError::Fork { number, found: recovered.hash(), stored });
-            }
-            continue;
-        }
-        let replayed = replay_block(spec, chain, &parent, recovered)?;
-        let head = replayed.commit(chain)?;
-        report.head_number = head.number;
-        report.head_hash = head.hash();
-        report.state_root = head.state_root;
-        report.blocks += 1;
-        report.transactions += replayed.executed.block.body.transactions.len() as u64;
-        let records = replayed.executed.records.0.iter().map(|group| group.records.len() as u64);
-        report.records += records.sum::<u64>();
-        let mut requests = replayed.executed.requests.iter();
-        let is_edited = requests.any(|request| request.first() == Some(&DEV_EDITS_REQUEST_TYPE));
-        report.dev_edited_blocks += u64::from(is_edited);
-        report.gas_used += head.gas_used;
-        (replaying.block)(&replayed.executed);
-        (replaying.progress)(Progress { blocks: report.blocks, block_number: head.number, bytes });
+        importer.take(recovered, &mut |executed| {
+            report.count(executed);
+            (replaying.block)(executed);
+        })?;
+        (replaying.progress)(Progress { blocks: report.blocks, block_number: number, bytes });
     }
-    Ok(())
+    Ok(report)
 }

@@ -10,14 +10,21 @@
 //!
 //! Numbers are big-endian. Every length is bounded, so a broken file costs a bounded amount of memory; a file that ends
 //! before its end mark is refused.
+//!
+//! What geth writes (RLP of one block after the other) is read and written too, for chains without cryptlet records.
 
+mod branches;
 mod export;
 mod format;
 mod import;
+mod rlp;
+mod source;
 
-pub use export::{ExportReport, export};
+pub use export::{ExportReport, check_plain, export, export_rlp};
 pub use format::{BLOCK_BYTES_MAX, ChainFileError, ChainFileReader, ChainFileWriter, GENESIS_BYTES_MAX};
 pub use import::{ReplayOptions, ReplayReport, ReplayStorage, Replaying, import, replay};
+pub use rlp::{RlpBlockReader, write_block};
+pub use source::{BlockSource, SourcedBlock};
 
 /// How far an export, an import or a replay has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! From the fork numbers and times of a genesis to activation conditions.
 //!
-//! The table is complete: what the first cut does not run (chains that start before the merge) is refused by
-//! `genesis::validate`, not forgotten here.
+//! [`check_order`] refuses what geth refuses: a fork that begins before one it builds on.
 
+use super::genesis::GenesisError;
 use alloy::genesis::ChainConfig;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, ForkCondition};
 use alloy_primitives::U256;
@@ -15,10 +15,11 @@ pub(super) fn hardforks(config: &ChainConfig) -> EthereumChainHardforks {
         (Fork::Homestead, config.homestead_block),
         (Fork::Dao, config.dao_fork_block.filter(|_| config.dao_fork_support)),
         (Fork::Tangerine, config.eip150_block),
-        (Fork::SpuriousDragon, config.eip155_block.max(config.eip158_block)),
+        (Fork::SpuriousDragon, config.eip158_block),
         (Fork::Byzantium, config.byzantium_block),
         (Fork::Constantinople, config.constantinople_block),
-        (Fork::Petersburg, config.petersburg_block),
+        // geth: a chain that does not name Petersburg has it from Constantinople on.
+        (Fork::Petersburg, config.petersburg_block.or(config.constantinople_block)),
         (Fork::Istanbul, config.istanbul_block),
         (Fork::MuirGlacier, config.muir_glacier_block),
         (Fork::Berlin, config.berlin_block),
@@ -44,14 +45,83 @@ pub(super) fn hardforks(config: &ChainConfig) -> EthereumChainHardforks {
     EthereumChainHardforks::new(numbers.chain(merge(config)).chain(times))
 }
 
-/// The merge: at genesis if the terminal total difficulty is zero, else where the configuration says it happened.
+/// The merge. Which block it is, is known beforehand only if it is the first; else the headers say
+/// ([`super::ChainSpec::rules`]), and `mergeNetsplitBlock` is what others are told.
 fn merge(config: &ChainConfig) -> Option<(EthereumHardfork, ForkCondition)> {
     let total_difficulty = config.terminal_total_difficulty?;
     let activation = if total_difficulty == U256::ZERO { Some(0) } else { config.merge_netsplit_block };
     let condition = ForkCondition::TTD {
-        activation_block_number: activation?,
+        activation_block_number: activation.unwrap_or(u64::MAX),
         fork_block: config.merge_netsplit_block,
         total_difficulty,
     };
     Some((EthereumHardfork::Paris, condition))
+}
+
+/// Do the forks begin in an order in which they can be run? Forks that add nothing to others may be left out.
+pub(super) fn check_order(config: &ChainConfig) -> Result<(), GenesisError> {
+    let (required, optional) = (true, false);
+    let by_number = [
+        ("homesteadBlock", config.homestead_block, required),
+        ("daoForkBlock", config.dao_fork_block, optional),
+        ("eip150Block", config.eip150_block, required),
+        ("eip155Block", config.eip155_block, required),
+        ("eip158Block", config.eip158_block, required),
+        ("byzantiumBlock", config.byzantium_block, required),
+        ("constantinopleBlock", config.constantinople_block, required),
+        ("petersburgBlock", config.petersburg_block.or(config.constantinople_block), required),
+        ("istanbulBlock", config.istanbul_block, required),
+        ("muirGlacierBlock", config.muir_glacier_block, optional),
+        ("berlinBlock", config.berlin_block, required),
+        ("londonBlock", config.london_block, required),
+        ("arrowGlacierBlock", config.arrow_glacier_block, optional),
+        ("grayGlacierBlock", config.gray_glacier_block, optional),
+        ("mergeNetsplitBlock", config.merge_netsplit_block, optional),
+    ];
+    let by_time = [
+        ("shanghaiTime", config.shanghai_time, required),
+        ("cancunTime", config.cancun_time, required),
+        ("pragueTime", config.prague_time, required),
+        ("osakaTime", config.osaka_time, required),
+        ("bpo1Time", config.bpo1_time, optional),
+        ("bpo2Time", config.bpo2_time, optional),
+        ("bpo3Time", config.bpo3_time, optional),
+        ("bpo4Time", config.bpo4_time, optional),
+        ("bpo5Time", config.bpo5_time, optional),
+        ("amsterdamTime", config.amsterdam_time, optional),
+    ];
+    check_row(&by_number)?;
+    check_row(&by_time)?;
+    if config.eip155_block != config.eip158_block {
+        // One fork, Spurious Dragon, brought both, and the EVM knows it as one.
+        let (before, after) = ("eip155Block", "eip158Block");
+        return Err(GenesisError::ForksApart { before, after });
+    }
+    let after_merge = by_time.iter().find(|(_, at, _)| at.is_some());
+    if let Some((field, ..)) = after_merge.filter(|_| config.london_block.is_none()) {
+        return Err(GenesisError::ForkOrder { missing: "londonBlock", field });
+    }
+    if config.terminal_total_difficulty.is_some() && config.london_block.is_none() {
+        return Err(GenesisError::ForkOrder { missing: "londonBlock", field: "terminalTotalDifficulty" });
+    }
+    Ok(())
+}
+
+fn check_row(row: &[(&'static str, Option<u64>, bool)]) -> Result<(), GenesisError> {
+    let mut last: Option<(&'static str, Option<u64>)> = None;
+    for &(field, at, is_required) in row {
+        if let Some((before, begins)) = last {
+            match (begins, at) {
+                (None, Some(_)) => return Err(GenesisError::ForkOrder { missing: before, field }),
+                (Some(begins), Some(at)) if at < begins => {
+                    return Err(GenesisError::ForkTooEarly { field, at, before, begins });
+                }
+                _ => {}
+            }
+        }
+        if is_required || at.is_some() {
+            last = Some((field, at));
+        }
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use alloy::consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS, EMPTY_WITH
 use alloy::eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
 use alloy::genesis::Genesis;
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{B256, Bytes, U256};
 use alloy_trie::root::state_root_ref_unhashed;
 use cryptlet_primitives::{FabricLimits, limits::LimitsError, system::CRYPTO_DELEGATE};
 
@@ -26,17 +26,45 @@ pub enum GenesisError {
     /// The delegate's limits make no sense.
     #[error("config.cryptletFabric: {0}")]
     Limits(#[from] LimitsError),
-    /// The chain starts under rules this node does not run.
-    #[error("the chain must follow {fork} rules from block 0 on: set {field} in config")]
-    ForkMissing {
-        /// The fork.
-        fork: &'static str,
-        /// What to set.
+    /// A fork without the one it builds on.
+    #[error("config.{field} is set, but config.{missing} is not: forks build on each other")]
+    ForkOrder {
+        /// What is not set.
+        missing: &'static str,
+        /// What is.
         field: &'static str,
     },
+    /// A fork before the one it builds on.
+    #[error("config.{field} is {at}, before config.{before} ({begins}), which it builds on")]
+    ForkTooEarly {
+        /// The fork.
+        field: &'static str,
+        /// When it begins.
+        at: u64,
+        /// The one before it.
+        before: &'static str,
+        /// When that begins.
+        begins: u64,
+    },
+    /// Two names of one fork.
+    #[error("config.{before} and config.{after} must be equal: they name one fork")]
+    ForksApart {
+        /// One.
+        before: &'static str,
+        /// The other.
+        after: &'static str,
+    },
     /// The chain will come under rules this node does not run yet.
-    #[error("this version runs rules up to Osaka; take {0} out of config")]
-    ForkUnsupported(&'static str),
+    #[error("this version runs rules up to Osaka and its BPO forks; take {field} out of config: {why}")]
+    ForkUnsupported {
+        /// What to take out.
+        field: &'static str,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// Number of the first block without a difficulty to go on from.
+    #[error("difficulty is 0, but the chain begins before the merge: set terminalTotalDifficulty to 0, or difficulty")]
+    NoDifficulty,
     /// The delegate needs EIP-7685 requests.
     #[error(
         "config.cryptletFabric needs Prague rules from the start: config.pragueTime is {}, the genesis timestamp {timestamp}",
@@ -82,9 +110,6 @@ pub enum GenesisError {
     /// A block cannot hold a transaction.
     #[error("gasLimit is {0}; it must be at least 5000")]
     GasLimit(u64),
-    /// Longer than a header may carry.
-    #[error("extraData has {0} bytes; a header carries at most 32")]
-    ExtraData(usize),
 }
 
 /// The setting that lets blocks carry development edits.
@@ -152,18 +177,16 @@ pub(super) fn validate(
     if genesis.gas_limit < GAS_LIMIT_MIN {
         return Err(GenesisError::GasLimit(genesis.gas_limit));
     }
-    if genesis.extra_data.len() > 32 {
-        return Err(GenesisError::ExtraData(genesis.extra_data.len()));
+    let later = [
+        ("amsterdamTime", genesis.config.amsterdam_time, "its block access lists (EIP-7928) are not checked yet"),
+        ("bogotaTime", genesis.config.bogota_time, "nothing runs its rules yet"),
+    ];
+    if let Some((field, _, why)) = later.into_iter().find(|(_, time, _)| time.is_some()) {
+        return Err(GenesisError::ForkUnsupported { field, why });
     }
-    if !hardforks.is_london_active_at_block(0) {
-        return Err(GenesisError::ForkMissing { fork: "London", field: "londonBlock: 0" });
-    }
-    if !hardforks.is_paris_active_at_block(0) {
-        return Err(GenesisError::ForkMissing { fork: "Paris", field: "terminalTotalDifficulty: 0" });
-    }
-    let later = [("amsterdamTime", genesis.config.amsterdam_time), ("bogotaTime", genesis.config.bogota_time)];
-    if let Some((field, _)) = later.iter().find(|(_, time)| time.is_some()) {
-        return Err(GenesisError::ForkUnsupported(field));
+    super::forks::check_order(&genesis.config)?;
+    if genesis.difficulty.is_zero() && genesis.config.terminal_total_difficulty != Some(U256::ZERO) {
+        return Err(GenesisError::NoDifficulty);
     }
     validate_delegate(genesis, hardforks, limits)
 }

@@ -6,6 +6,7 @@
 mod dev;
 mod forks;
 mod genesis;
+mod rules;
 mod system_contracts;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_operator};
 pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{GenesisError, genesis_header};
+pub use rules::BlockRules;
 pub use system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 
 use crate::types::{Block, Header};
@@ -21,9 +23,8 @@ use alloy::eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
 use alloy::genesis::Genesis;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, EthereumHardforks, ForkCondition};
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
 use cryptlet_primitives::{FabricDomain, FabricLimits};
-use revm::primitives::hardfork::SpecId;
 
 /// The rules of one chain.
 #[derive(Clone, Debug)]
@@ -39,7 +40,8 @@ pub struct ChainSpec {
 
 impl ChainSpec {
     /// Reads the rules out of a genesis and checks that they are some this node can follow.
-    pub fn from_genesis(genesis: Genesis) -> Result<Self, GenesisError> {
+    pub fn from_genesis(mut genesis: Genesis) -> Result<Self, GenesisError> {
+        complete(&mut genesis);
         let hardforks = forks::hardforks(&genesis.config);
         let limits = genesis::fabric_limits(&genesis)?;
         let takes_dev_edits = genesis::takes_dev_edits(&genesis)?;
@@ -101,9 +103,9 @@ impl ChainSpec {
         FabricDomain { chain_id: self.chain_id(), genesis_hash: self.genesis_hash }
     }
 
-    /// The rules of the EVM at this block.
-    pub fn spec_id(&self, timestamp: u64, number: u64) -> SpecId {
-        alloy_evm::spec_by_timestamp_and_block_number(self, timestamp, number)
+    /// The total difficulty from which on blocks are made by proof of stake; `None` if the chain never merges.
+    pub fn terminal_total_difficulty(&self) -> Option<U256> {
+        self.genesis.config.terminal_total_difficulty
     }
 
     /// The blob bounds of a block at this time; `None` before Cancun.
@@ -120,6 +122,20 @@ impl ChainSpec {
         } else {
             None
         }
+    }
+}
+
+/// Says what a genesis file leaves open: a chain that starts without difficulty, or under forks that only follow the merge,
+/// has merged.
+fn complete(genesis: &mut Genesis) {
+    let config = &mut genesis.config;
+    let is_after_merge = |time: Option<u64>| time.is_some_and(|time| time <= genesis.timestamp);
+    let has_merged = is_after_merge(config.shanghai_time)
+        || config.terminal_total_difficulty_passed
+        || (genesis.difficulty.is_zero() && config.london_block == Some(0));
+    if config.terminal_total_difficulty.is_none() && has_merged {
+        tracing::warn!("the genesis file has no config.terminalTotalDifficulty; it is taken to be 0");
+        config.terminal_total_difficulty = Some(U256::ZERO);
     }
 }
 

@@ -22,7 +22,7 @@ fn the_dev_chain_funds_the_accounts_everybody_knows() {
     for account in dev_accounts().iter().chain([&dev_operator()]) {
         assert_eq!(spec.genesis().alloc[&account.address()].balance, ten_thousand);
     }
-    assert_eq!(spec.spec_id(0, 0), SpecId::PRAGUE);
+    assert_eq!(spec.spec_id_of(spec.genesis_header()), SpecId::PRAGUE);
     assert_eq!(spec.limits(), Some(&FabricLimits::default()));
 }
 
@@ -62,8 +62,10 @@ fn limits_in_config_and_state_must_agree() {
 fn a_chain_that_this_node_cannot_follow_is_refused_with_what_to_set() {
     let error = refused(|genesis| genesis.config.prague_time = Some(7));
     assert!(error.to_string().contains("config.pragueTime is 7"), "{error}");
-    let error = refused(|genesis| genesis.config.terminal_total_difficulty = None);
-    assert!(error.to_string().contains("terminalTotalDifficulty: 0"), "{error}");
+    let error = refused(|genesis| genesis.config.istanbul_block = None);
+    assert!(error.to_string().contains("config.istanbulBlock is not"), "{error}");
+    let error = refused(|genesis| genesis.config.cancun_time = Some(9));
+    assert!(error.to_string().contains("config.pragueTime is 0, before config.cancunTime (9)"), "{error}");
     let error = refused(|genesis| genesis.config.amsterdam_time = Some(0));
     assert!(error.to_string().contains("amsterdamTime"), "{error}");
     let error = refused(|genesis| genesis.gas_limit = 1);
@@ -79,5 +81,5 @@ fn a_plain_ethereum_genesis_is_a_chain_without_a_delegate() {
         "difficulty": "0x0", "gasLimit": "0x1c9c380", "alloc": {}
     }"#;
     let spec = ChainSpec::from_json(json).expect("valid");
-    assert_eq!((spec.limits(), spec.spec_id(0, 0)), (None, SpecId::SHANGHAI));
+    assert_eq!((spec.limits(), spec.spec_id_of(spec.genesis_header())), (None, SpecId::SHANGHAI));
 }

@@ -1,16 +1,19 @@
 //! The block executor: alloy-evm's, with the delegate in its EVM.
 
 use super::{
+    dao,
     fault::{BlockFault, FaultReason},
     finished::FinishedExecution,
+    intermediate::{IntermediateRoots, changes_of_transaction},
 };
 use crate::{
-    chain_spec::ChainSpec,
+    chain_spec::{BlockRules, ChainSpec},
     state::{StateChanges, StateOverlay, StateSnapshot},
     store::{ChainStore, StoreError},
-    types::{Header, Receipt, RecoveredTransaction, Transaction},
+    types::{Block, Header, Receipt, RecoveredTransaction, Transaction},
 };
-use alloy::consensus::{Eip658Value, Sealed, Transaction as _, TxType};
+use alloy::consensus::{BlockBody, Eip658Value, Sealed, Transaction as _, TxType};
+use alloy::eips::eip4895::Withdrawal;
 use alloy_evm::{
     Evm, EvmEnv,
     block::{BlockExecutionError, BlockExecutor, BlockValidationError, InternalBlockExecutionError},
@@ -19,7 +22,7 @@ use alloy_evm::{
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
     },
 };
-use alloy_hardforks::EthereumHardforks;
+use alloy_hardforks::{EthereumHardfork, EthereumHardforks};
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_delegate::{
     Anchor, BuildOutcome, DatabaseParent, DelegateContext, DelegateError, DelegateEvm, DelegateScope, Executed,
@@ -34,7 +37,7 @@ use std::{borrow::Cow, sync::Arc};
 
 type BlockState = State<WrapDatabaseRef<StateSnapshot>>;
 type BlockEvm = DelegateEvm<BlockState>;
-type Inner<'a> = EthBlockExecutor<'a, BlockEvm, &'a ChainSpec, ReceiptMaker>;
+type Inner<'a> = EthBlockExecutor<'a, BlockEvm, BlockRules<'a>, ReceiptMaker>;
 
 /// A run that came to its end and has not been committed.
 pub type TransactionRun = Executed<EthTxResult<HaltReason, TxType>>;
@@ -49,6 +52,25 @@ pub struct Execution<'a> {
     edits: DevEdits,
     /// What the edits make of the parent's state. The transactions run on top of it.
     edited: Option<StateChanges>,
+    /// Before Byzantium, where receipts carry state roots.
+    roots: Option<IntermediateRoots>,
+}
+
+/// Of a body, what execution needs besides transactions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BodyEffects<'a> {
+    /// Uncles that are rewarded.
+    pub(crate) uncles: &'a [Header],
+    /// Withdrawals that are paid.
+    pub(crate) withdrawals: &'a [Withdrawal],
+}
+
+impl<'a> BodyEffects<'a> {
+    /// Of this block.
+    pub(crate) fn of(block: &'a Block) -> Self {
+        let BlockBody { ommers, withdrawals, .. } = &block.body;
+        Self { uncles: ommers, withdrawals: withdrawals.as_ref().map_or(&[], |withdrawals| withdrawals) }
+    }
 }
 
 /// How a run of a transaction ended while a block is built.
@@ -66,7 +88,7 @@ pub enum RunOutcome {
 
 /// The environment of the EVM in a block with this header.
 pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
-    EvmEnv::for_eth_block(header, spec, spec.chain_id(), spec.blob_params_at(header.timestamp))
+    EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), spec.blob_params_at(header.timestamp))
 }
 
 /// What the delegate needs to know of a block: `None` on a chain without a delegate.
@@ -77,8 +99,8 @@ pub fn delegate_scope(spec: &ChainSpec, parent: &Sealed<Header>, state: StateSna
 }
 
 impl<'a> Execution<'a> {
-    /// Opens the block after `parent` and makes the system calls that come before its transactions. Of `header` the
-    /// fields are used that are known before execution.
+    /// Opens a block without uncles and withdrawals after `parent`, and makes the system calls that come before its
+    /// transactions. Of `header` the fields are used that are known before execution.
     pub fn begin(
         spec: &'a ChainSpec,
         chain: &ChainStore,
@@ -97,25 +119,54 @@ impl<'a> Execution<'a> {
         header: Header,
         edits: DevEdits,
     ) -> Result<Self, BlockFault> {
+        Self::begin_with(spec, chain, parent, header, edits, BodyEffects::default())
+    }
+
+    /// The same with uncles and withdrawals.
+    pub(crate) fn begin_with(
+        spec: &'a ChainSpec,
+        chain: &ChainStore,
+        parent: &Sealed<Header>,
+        header: Header,
+        edits: DevEdits,
+        body: BodyEffects<'a>,
+    ) -> Result<Self, BlockFault> {
         let number = header.number;
         let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
         let delegate = delegate_scope(spec, parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
+        let rules = spec.rules(&header);
+        let mut roots = match rules.is_byzantium_active_at_block(number) {
+            true => None,
+            false => Some(IntermediateRoots::begin(chain, &state).map_err(|error| storage_fault(number, &error))?),
+        };
         let (state, edited) = edited_state(number, state, &edits)?;
-        let database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
+        if let (Some(roots), Some(edited)) = (&mut roots, &edited) {
+            roots.advance(edited).map_err(|error| storage_fault(number, &error))?;
+        }
+        let mut database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
+        if spec.ethereum_fork_activation(EthereumHardfork::Dao).transitions_at_block(number) {
+            let unread = |error: dao::Fault| BlockFault::of_block(number, FaultReason::Storage(error.to_string()));
+            let moved = dao::move_balances(&mut database).map_err(unread)?;
+            if let Some(roots) = &mut roots {
+                roots.advance(&moved).map_err(|error| storage_fault(number, &error))?;
+            }
+        }
         let evm = DelegateEvm::new(database, evm_env(spec, &header), delegate);
         let context = EthBlockExecutionCtx {
             parent_hash: parent.hash(),
             parent_beacon_block_root: header.parent_beacon_block_root,
-            ommers: &[],
-            withdrawals: spec.is_shanghai_active_at_timestamp(header.timestamp).then_some(Cow::Owned(Vec::new())),
+            ommers: body.uncles,
+            withdrawals: rules
+                .is_shanghai_active_at_timestamp(header.timestamp)
+                .then_some(Cow::Borrowed(body.withdrawals)),
             extra_data: header.extra_data.clone(),
             tx_count_hint: None,
             slot_number: None,
         };
-        let mut inner = EthBlockExecutor::new(evm, context, spec, ReceiptMaker);
+        let mut inner = EthBlockExecutor::new(evm, context, rules, ReceiptMaker);
         inner.apply_pre_execution_changes().map_err(|error| execution_fault(number, None, error))?;
         let blob_gas_max = spec.blob_params_at(header.timestamp).map_or(0, |params| params.max_blob_gas_per_block());
-        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited })
+        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited, roots })
     }
 
     /// Gas that no transaction has used yet.
@@ -165,15 +216,28 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Makes a run part of the block.
-    pub fn commit(&mut self, run: TransactionRun) {
+    /// Makes a run part of the block. Only before Byzantium can it fail: its receipt then needs a state root.
+    pub fn commit(&mut self, run: TransactionRun) -> Result<(), BlockFault> {
         let transaction_index = self.next_index();
         let (result, records) = run.include(&mut self.inner);
         let records: Vec<Record> = records.into_iter().map(RecoveredRecord::into_record).collect();
         if !records.is_empty() {
             self.records.0.push(TransactionRecords { transaction_index, records });
         }
+        let root = match &mut self.roots {
+            Some(roots) => {
+                let number = self.header.number;
+                let changes = changes_of_transaction(&result.result.state);
+                Some(roots.advance(&changes).map_err(|error| storage_fault(number, &error))?)
+            }
+            None => None,
+        };
         self.inner.commit_transaction(result);
+        // There were no typed transactions yet.
+        if let (Some(root), Some(Receipt::Legacy(receipt))) = (root, self.inner.receipts.last_mut()) {
+            receipt.receipt.status = Eip658Value::PostState(root);
+        }
+        Ok(())
     }
 
     /// Runs the next transaction of a given block against the records that came with the block, and commits it.
@@ -196,8 +260,7 @@ impl<'a> Execution<'a> {
             ReplayError::Delegate(error) => delegate_fault(number, index, transaction, error),
             ReplayError::Transaction(error) => execution_fault(number, Some((index, transaction)), error),
         })?;
-        self.commit(run);
-        Ok(())
+        self.commit(run)
     }
 
     /// Makes the system calls that come after the transactions, and derives what the header commits to.
@@ -217,9 +280,10 @@ impl<'a> Execution<'a> {
             None => changes,
             Some(edited) => edited.then(&changes),
         };
+        let rules = spec.rules(&header);
         Ok(FinishedExecution {
-            is_shanghai: spec.is_shanghai_active_at_timestamp(header.timestamp),
-            is_prague: spec.is_prague_active_at_timestamp(header.timestamp),
+            is_shanghai: rules.is_shanghai_active_at_timestamp(header.timestamp),
+            is_prague: rules.is_prague_active_at_timestamp(header.timestamp),
             header,
             receipts: result.receipts,
             requests,

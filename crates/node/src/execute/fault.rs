@@ -50,6 +50,20 @@ impl fmt::Display for Place<'_> {
     }
 }
 
+/// What is wrong with an uncle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
+pub enum UncleFault {
+    #[error("was included before")]
+    Twice,
+    #[error("is an ancestor of the block")]
+    Ancestor,
+    #[error("is not the child of one of the six blocks before the block's parent")]
+    NotKin,
+    #[error("is not valid: {0}")]
+    Header(Box<FaultReason>),
+}
+
 /// What is wrong with a block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // the messages say what the fields are
@@ -63,7 +77,7 @@ pub enum FaultReason {
     Timestamp { parent: u64, found: u64 },
     #[error("its timestamp {found} is more than {ahead_max_s} seconds ahead of this node's clock, {now}")]
     FromTheFuture { found: u64, now: u64, ahead_max_s: u64 },
-    #[error("its gas limit {found} is not within 1/1024 of its parent's, {parent}, or below 5000")]
+    #[error("its gas limit {found} is not less than 1/1024 away from {parent}, or below 5000")]
     GasLimit { parent: u64, found: u64 },
     #[error("it claims {gas_used} gas used, more than its gas limit {gas_limit}")]
     GasAboveLimit { gas_used: u64, gas_limit: u64 },
@@ -75,6 +89,22 @@ pub enum FaultReason {
     ExtraData(usize),
     #[error("its difficulty is {0}; after the merge it is zero")]
     Difficulty(U256),
+    #[error("its difficulty is {found}; the rules give {expected}")]
+    DifficultyValue { expected: U256, found: U256 },
+    #[error("it was mined, but the chain before it has total difficulty {total}, and {terminal} ends mining")]
+    MinedAfterTerminal { total: U256, terminal: U256 },
+    #[error("it has no difficulty, but the chain before it has only {total} of the {terminal} that end mining")]
+    MergedTooEarly { total: U256, terminal: U256 },
+    #[error("its extra data is on the other side of the DAO fork (EIP-779)")]
+    DaoExtraData,
+    #[error("its uncles hash to {computed}, but its header says {header}")]
+    UnclesHash { header: B256, computed: B256 },
+    #[error("it has {0} uncles; at most 2 are allowed")]
+    TooManyUncles(usize),
+    #[error("its uncle {index} ({hash}) {fault}")]
+    Uncle { index: usize, hash: B256, fault: Box<UncleFault> },
+    #[error("it is {bytes} bytes long; at most {bytes_max} are allowed (EIP-7934)")]
+    BlockBytes { bytes: usize, bytes_max: usize },
     #[error("its nonce is not zero, as it must be after the merge")]
     Nonce,
     #[error("it has uncles; after the merge there are none")]
@@ -105,6 +135,8 @@ pub enum FaultReason {
     // Its transactions.
     #[error("the signature does not recover to a sender")]
     Sender,
+    #[error("it is signed for a chain id (EIP-155), which blocks before Spurious Dragon do not know")]
+    ChainIdTooEarly,
     #[error("the transaction is not valid here: {0}")]
     InvalidTransaction(String),
     #[error("its gas limit {gas_limit} does not fit in the {gas_left} gas left in the block")]

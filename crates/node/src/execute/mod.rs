@@ -4,23 +4,31 @@
 //! out, [`Execution::replay`] has nobody to ask and rejects the block. No type in this module can reach a host.
 //!
 //! ```text
-//! begin ── edits (0xCE), system calls (EIP-4788, EIP-2935)
+//! begin ── edits (0xCE), DAO fork, system calls (EIP-4788, EIP-2935)
 //!   └─ transactions
-//!        └─ finish: requests (EIP-6110, 7002, 7251, 0xCD, 0xCE)
+//!        └─ finish: requests (EIP-6110, 7002, 7251, 0xCD, 0xCE), rewards, withdrawals
 //!             ├─ seal    header derived   (build)
 //!             └─ verify  header compared  (replay)
 //! ```
 
+mod dao;
+mod difficulty;
 mod executor;
 mod fault;
 mod finished;
 mod header;
+mod intermediate;
 mod recovered;
 mod replay;
+mod uncles;
+mod validate;
 
+pub use difficulty::{DIFFICULTY_MIN, next_difficulty};
 pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, delegate_scope, evm_env};
-pub use fault::{BlockFault, FaultReason};
+pub use fault::{BlockFault, FaultReason, UncleFault};
 pub use finished::{FinishedBlock, FinishedExecution};
-pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header, validate_header};
+pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header};
 pub use recovered::RecoveredBlock;
 pub use replay::{ReplayedBlock, replay_block};
+pub use uncles::{Ancestor, UNCLE_ANCESTORS_MAX, UNCLES_MAX, validate_uncles};
+pub use validate::{ParentBlock, validate_header};

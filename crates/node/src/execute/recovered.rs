@@ -5,8 +5,9 @@ use crate::{
     chain_spec::ChainSpec,
     types::{Block, BlockWithRequests, RecoveredTransaction},
 };
-use alloy::consensus::transaction::SignerRecoverable;
+use alloy::consensus::{Transaction as _, transaction::SignerRecoverable};
 use alloy::eips::eip7685::Requests;
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{Address, B256};
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use cryptlet_attestation::RecoveredRecord;
@@ -18,7 +19,8 @@ use rayon::prelude::*;
 pub struct RecoveredBlock {
     pub(super) block: Block,
     pub(super) hash: B256,
-    pub(super) requests: Requests,
+    /// `None`: what it came from has no place for them.
+    pub(super) requests: Option<Requests>,
     pub(super) senders: Vec<Address>,
     /// Per transaction.
     pub(super) records: Vec<Vec<RecoveredRecord>>,
@@ -29,19 +31,33 @@ pub struct RecoveredBlock {
 impl RecoveredBlock {
     /// Recovers everything that a signature stands behind. Needs no state, so it may run ahead of execution.
     pub fn recover(spec: &ChainSpec, given: BlockWithRequests) -> Result<Self, BlockFault> {
-        let BlockWithRequests { block, requests } = given;
+        Self::recover_parts(spec, given.block, Some(given.requests))
+    }
+
+    /// The same for a block that may come without its requests: it is executed as if it had no cryptlet records.
+    pub fn recover_parts(spec: &ChainSpec, block: Block, requests: Option<Requests>) -> Result<Self, BlockFault> {
         let (number, hash) = (block.header.number, block.header.hash_slow());
-        let records = decode_records(spec, &block, &requests)?;
-        let edits = decode_edits(spec, &block, &requests)?;
+        let nothing = Requests::default();
+        let given = requests.as_ref().unwrap_or(&nothing);
+        let records = decode_records(spec, &block, given)?;
+        let edits = decode_edits(spec, &block, given)?;
+        let knows_chain_ids = spec.is_spurious_dragon_active_at_block(number);
+        let is_homestead = spec.is_homestead_active_at_block(number);
         let recover_sender = |(index, transaction): (usize, &crate::types::Transaction)| {
             let index = index as u64;
             let fault = |reason| BlockFault::of_transaction(number, index, Some(*transaction.tx_hash()), reason);
+            if transaction.is_legacy() && transaction.chain_id().is_some() && !knows_chain_ids {
+                return Err(fault(FaultReason::ChainIdTooEarly));
+            }
             let marked = impersonated_sender(transaction.signature());
             match (edits.impersonated.get(&index), marked) {
-                (None, None) => transaction.recover_signer().map_err(|_| fault(FaultReason::Sender)),
-                (Some(named), Some(marked)) if *named == marked => Ok(marked),
-                (named, marked) => Err(fault(FaultReason::Impersonation { named: named.copied(), marked })),
+                // EIP-2: before Homestead a signature could be turned into another one.
+                (None, None) if !is_homestead => transaction.recover_signer_unchecked(),
+                (None, None) => transaction.recover_signer(),
+                (Some(named), Some(marked)) if *named == marked => return Ok(marked),
+                (named, marked) => return Err(fault(FaultReason::Impersonation { named: named.copied(), marked })),
             }
+            .map_err(|_| fault(FaultReason::Sender))
         };
         let senders = block.body.transactions.par_iter().enumerate().map(recover_sender).collect::<Result<_, _>>()?;
         let domain = spec.domain();
@@ -65,6 +81,11 @@ impl RecoveredBlock {
     /// The block.
     pub fn block(&self) -> &Block {
         &self.block
+    }
+
+    /// The development edits that came with it.
+    pub fn edits(&self) -> &DevEdits {
+        &self.edits
     }
 
     /// How many records came with it.

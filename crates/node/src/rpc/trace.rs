@@ -3,7 +3,7 @@
 
 use super::{Rpc, RpcError};
 use crate::{
-    chain_spec::ChainSpec,
+    chain_spec::BlockRules,
     execute::{ReceiptMaker, delegate_scope, evm_env},
     state::StateSnapshot,
     store::StoredBlock,
@@ -31,7 +31,7 @@ const STEPS_MAX: u64 = 200_000;
 
 type TracedState = State<WrapDatabaseRef<StateSnapshot>>;
 type TracedEvm = DelegateEvm<TracedState, DebugInspector>;
-type TracedBlock<'a> = EthBlockExecutor<'a, TracedEvm, &'a ChainSpec, ReceiptMaker>;
+type TracedBlock<'a> = EthBlockExecutor<'a, TracedEvm, BlockRules<'a>, ReceiptMaker>;
 
 impl Rpc {
     /// Runs a block up to its last wanted transaction and returns the traces of the wanted ones, in order.
@@ -81,6 +81,7 @@ impl Rpc {
         options: GethDebugTracingOptions,
     ) -> Result<TracedBlock<'a>, RpcError> {
         let (spec, header) = (self.node.spec(), &block.block.header);
+        let rules = spec.rules(header);
         let genesis_has_none = || RpcError::refused("genesis is not traceable");
         let parent = header.number.checked_sub(1).ok_or_else(genesis_has_none)?;
         let parent: Sealed<_> = self.node.chain().header(parent)?.ok_or(RpcError::HeaderNotFound)?;
@@ -96,13 +97,13 @@ impl Rpc {
             parent_beacon_block_root: header.parent_beacon_block_root,
             ommers: &block.block.body.ommers,
             withdrawals: withdrawals
-                .filter(|_| spec.is_shanghai_active_at_timestamp(header.timestamp))
+                .filter(|_| rules.is_shanghai_active_at_timestamp(header.timestamp))
                 .map(|withdrawals| Cow::Owned(withdrawals.to_vec())),
             extra_data: header.extra_data.clone(),
             tx_count_hint: None,
             slot_number: None,
         };
-        Ok(EthBlockExecutor::new(evm, context, &**spec, ReceiptMaker))
+        Ok(EthBlockExecutor::new(evm, context, rules, ReceiptMaker))
     }
 }
 

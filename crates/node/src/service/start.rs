@@ -200,7 +200,7 @@ impl Shared {
         let timestamp = next.timestamp;
         PoolRules {
             chain_id: self.spec.chain_id(),
-            spec: self.spec.spec_id(next.timestamp, next.number),
+            spec: self.spec.spec_id_of(&next),
             block_gas_limit: next.gas_limit,
             transaction_gas_cap: self.spec.is_osaka_active_at_timestamp(timestamp).then_some(MAX_TX_GAS_LIMIT_OSAKA),
             base_fee: next.base_fee_per_gas.unwrap_or_default(),

@@ -103,6 +103,10 @@ impl StateSnapshot {
     pub(crate) fn tables(&self) -> &dyn KeyValueRead {
         &*self.tables
     }
+
+    pub(crate) fn shared_tables(&self) -> Arc<dyn KeyValueRead> {
+        self.tables.clone()
+    }
 }
 
 impl fmt::Debug for StateSnapshot {

@@ -21,7 +21,7 @@ use parking_lot::{Mutex, RwLock};
 use std::{path::Path, sync::Arc};
 
 /// How many changed accounts and slots a question about a past state may replay backwards.
-pub(super) const REPLAYED_CHANGES_MAX: usize = 1_000_000;
+pub(crate) const REPLAYED_CHANGES_MAX: usize = 1_000_000;
 
 /// Blocks, receipts, indices and states of one chain. Clones are cheap and mean the same store. Any number of threads may
 /// read while one commits; nobody waits for anybody, except writers for writers.
@@ -81,6 +81,16 @@ impl ChainStore {
     /// The tip of the chain.
     pub fn head(&self) -> Result<Sealed<Header>, StoreError> {
         self.inner.head.read().clone().ok_or(StoreError::NotInitialized)
+    }
+
+    /// The sum of the difficulties of all blocks up to the head.
+    pub fn total_difficulty(&self) -> Result<U256, StoreError> {
+        if let Some(row) = self.tables().get(Table::Meta, meta::TOTAL_DIFFICULTY)? {
+            let damaged = || StoreError::corrupt(Table::Meta, meta::TOTAL_DIFFICULTY, "is longer than a word");
+            return U256::try_from_be_slice(&row).ok_or_else(damaged);
+        }
+        // Written by a version that only knew chains without difficulty behind their first block.
+        Ok(self.header(self.first_block()?)?.map_or(U256::ZERO, |first| first.difficulty))
     }
 
     /// The state after this block, unmoved by later commits. For the head, that is the state now; for an older block, the

@@ -14,7 +14,7 @@ use crate::{
 };
 use alloy::consensus::Sealed;
 use alloy::eips::{BlockNumHash, eip7685::Requests};
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 
 /// A block that was executed on the head, and everything that is stored with it.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,10 @@ impl ChainStore {
         put_block(&mut batch, commit.block, commit.hash, commit.senders, commit.receipts, commit.requests);
         put_state_with_history(&mut batch, number, commit.state);
         self.drop_pending_edits(&mut batch);
+        let difficulty = commit.block.header.difficulty;
+        if !difficulty.is_zero() {
+            put_total_difficulty(&mut batch, self.total_difficulty()?.saturating_add(difficulty));
+        }
         self.inner.tables.write(batch)?;
         *self.inner.pending.write() = None;
         let head = Sealed::new_unchecked(commit.block.header.clone(), commit.hash);
@@ -82,8 +86,12 @@ impl ChainStore {
         update.check_root(number, target.state_root)?;
 
         let mut batch = Batch::default();
+        let mut difficulty = U256::ZERO;
         for undone in number + 1..=head.number {
-            self.delete_block(&mut batch, undone)?;
+            difficulty += self.delete_block(&mut batch, undone)?;
+        }
+        if !difficulty.is_zero() {
+            put_total_difficulty(&mut batch, self.total_difficulty()?.saturating_sub(difficulty));
         }
         put_flat_state(&mut batch, &update);
         update.put_code_and_trie(&mut batch);
@@ -95,7 +103,8 @@ impl ChainStore {
         Ok(target)
     }
 
-    fn delete_block(&self, batch: &mut Batch, number: u64) -> Result<(), StoreError> {
+    /// Returns the block's difficulty.
+    fn delete_block(&self, batch: &mut Batch, number: u64) -> Result<U256, StoreError> {
         let key = number_key(number);
         let missing = || StoreError::corrupt(Table::Headers, &key, "is missing");
         let block = self.block(number)?.ok_or_else(missing)?;
@@ -113,7 +122,7 @@ impl ChainStore {
         for table in [Headers, Bodies, Senders, Receipts, Requests, ChangedKeys] {
             batch.delete(table, key);
         }
-        Ok(())
+        Ok(block.block.header.difficulty)
     }
 }
 
@@ -148,6 +157,11 @@ fn check_parts(commit: &CommitBlock<'_>) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Writes what the chain weighs up to its new head.
+pub(super) fn put_total_difficulty(batch: &mut Batch, total: U256) {
+    batch.put(Table::Meta, meta::TOTAL_DIFFICULTY, encode_word(total));
 }
 
 /// Writes a block and its indices, and names it the head.
@@ -198,7 +212,7 @@ fn put_state_with_history(batch: &mut Batch, number: u64, update: &StateUpdate) 
 }
 
 /// Writes the state that an update comes to, without a history.
-pub(super) fn put_flat_state(batch: &mut Batch, update: &StateUpdate) {
+pub(crate) fn put_flat_state(batch: &mut Batch, update: &StateUpdate) {
     for diff in &update.accounts {
         batch.set(Table::Accounts, diff.address, diff.after.as_ref().map(encode_account));
     }

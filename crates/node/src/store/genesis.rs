@@ -2,7 +2,7 @@
 
 use super::{
     chain::ChainStore,
-    commit::{put_block, put_flat_state},
+    commit::{put_block, put_flat_state, put_total_difficulty},
     error::StoreError,
     kv::Batch,
     schema::{Table, meta, number_key},
@@ -48,6 +48,7 @@ impl ChainStore {
         batch.put(Table::Meta, meta::OLDEST_STATE, number_key(number));
         put_block(&mut batch, block, hash, &[], &[], &Requests::default());
         put_flat_state(&mut batch, &update);
+        put_total_difficulty(&mut batch, block.header.difficulty);
         update.put_code_and_trie(&mut batch);
         self.inner.tables.write(batch)?;
         let head = Sealed::new_unchecked(block.header.clone(), hash);

@@ -39,6 +39,8 @@ pub mod meta {
     pub const HEAD: &[u8] = b"head";
     /// Height of the first block, 8 bytes (0 unless the genesis file says otherwise).
     pub const FIRST: &[u8] = b"first";
+    /// Sum of the difficulties up to the head, without leading zeros.
+    pub const TOTAL_DIFFICULTY: &[u8] = b"total-difficulty";
     /// The oldest block whose state can be read, 8 bytes.
     pub const OLDEST_STATE: &[u8] = b"oldest-state";
     /// What a development node's cheats set since the head: hash of the head, then RLP (`store::pending`). No row: nothing.

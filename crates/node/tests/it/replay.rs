@@ -5,7 +5,7 @@ use alloy_primitives::{Address, Bytes, TxKind, U256};
 use alloy_sol_types::SolCall;
 use cryptlet_node::{
     ChainSpec,
-    chain_file::{ChainFileReader, ReplayOptions, ReplayStorage, Replaying, export, import, replay},
+    chain_file::{BlockSource, ChainFileReader, ReplayOptions, ReplayStorage, Replaying, export, import, replay},
     chain_spec::dev_accounts,
     store::ChainStore,
 };
@@ -101,10 +101,13 @@ async fn a_chain_replays_in_a_folder_and_continues_in_a_store_that_has_its_begin
     assert_eq!(report.head_hash, head.hash());
 
     let store = ChainStore::in_memory();
-    let open = || ChainFileReader::open(&file[..]).expect("a chain file");
-    let report = import(open(), &store, Some(7), &mut quiet).expect("the beginning imports");
+    let spec = ChainSpec::from_genesis(ChainFileReader::open(&file[..]).expect("a chain file").genesis().clone());
+    let spec = spec.expect("a genesis");
+    store.initialize(spec.genesis(), &spec.genesis_block()).expect("an empty store");
+    let open = || BlockSource::open(&file[..]).expect("a chain file");
+    let report = import(&spec, &store, open(), Some(7), &mut quiet).expect("the beginning imports");
     assert_eq!(report.head_number, 7);
-    let report = import(open(), &store, None, &mut quiet).expect("the rest imports");
+    let report = import(&spec, &store, open(), None, &mut quiet).expect("the rest imports");
     assert_eq!((report.head_hash, report.blocks), (head.hash(), head.number - 7));
 
     let receipts = |store: &ChainStore, number| store.receipts(number).expect("the store works");

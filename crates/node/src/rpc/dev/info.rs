@@ -37,7 +37,7 @@ impl Rpc {
             "currentBlockNumber": U64::from(head.number),
             "currentBlockTimestamp": head.timestamp,
             "currentBlockHash": head.hash(),
-            "hardFork": spec.spec_id(next.timestamp, next.number).to_string(),
+            "hardFork": spec.spec_id_of(&next).to_string(),
             "transactionOrder": "fees",
             "environment": {
                 "baseFee": U256::from(next.base_fee_per_gas.unwrap_or_default()),

@@ -140,7 +140,7 @@ impl Rpc {
                 rewards.push(self.rewards(number, percentiles)?);
             }
             if number == newest {
-                let next = next_base_fee(&header);
+                let next = next_base_fee(&**self.node.spec(), &header).unwrap_or_default();
                 history.base_fee_per_gas.push(next.into());
                 history.base_fee_per_blob_gas.push(self.next_blob_fee(&header));
             }

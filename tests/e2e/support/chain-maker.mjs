@@ -51,7 +51,7 @@ export const STEP_S = 12;
 export const MERGE = 36;
 const blockOf = {
   homesteadBlock: 3, daoForkBlock: 5, eip150Block: 7, eip155Block: 10, eip158Block: 10, byzantiumBlock: 13,
-  constantinopleBlock: 16, petersburgBlock: 18, istanbulBlock: 20, muirGlacierBlock: 22, berlinBlock: 24, londonBlock: 27,
+  constantinopleBlock: 16, petersburgBlock: 16, istanbulBlock: 20, muirGlacierBlock: 22, berlinBlock: 24, londonBlock: 27,
   arrowGlacierBlock: 30, grayGlacierBlock: 33, mergeNetsplitBlock: MERGE,
 };
 const timeOf = { shanghaiTime: 39, cancunTime: 42, pragueTime: 46, osakaTime: 50, bpo1Time: 53, bpo2Time: 56 };

@@ -97,6 +97,9 @@ pub(super) fn check_order(config: &ChainConfig) -> Result<(), GenesisError> {
         let (before, after) = ("eip155Block", "eip158Block");
         return Err(GenesisError::ForksApart { before, after });
     }
+    if config.petersburg_block.is_some_and(|petersburg| Some(petersburg) != config.constantinople_block) {
+        return Err(GenesisError::ConstantinopleAlone);
+    }
     let after_merge = by_time.iter().find(|(_, at, _)| at.is_some());
     if let Some((field, ..)) = after_merge.filter(|_| config.london_block.is_none()) {
         return Err(GenesisError::ForkOrder { missing: "londonBlock", field });

@@ -54,6 +54,12 @@ pub enum GenesisError {
         /// The other.
         after: &'static str,
     },
+    /// Constantinople on its own.
+    #[error(
+        "config.petersburgBlock must be config.constantinopleBlock (or not set): the gas rules of Constantinople alone \
+         (EIP-1283) were withdrawn before any public chain ran them, and no EVM here has them"
+    )]
+    ConstantinopleAlone,
     /// The chain will come under rules this node does not run yet.
     #[error("this version runs rules up to Osaka and its BPO forks; take {field} out of config: {why}")]
     ForkUnsupported {

@@ -22,7 +22,7 @@ fn build(chain: &Chain, transaction: &RecoveredTransaction) -> Option<FinishedBl
     loop {
         match execution.build(transaction, records.clone()).expect("the node works") {
             RunOutcome::Ran(run) => {
-                execution.commit(run);
+                execution.commit(run).expect("it commits");
                 let finished = execution.finish().expect("it finishes");
                 return Some(finished.seal(chain.node.chain(), &parent, vec![transaction.clone()]).expect("it seals"));
             }

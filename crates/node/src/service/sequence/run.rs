@@ -155,7 +155,7 @@ impl<'a> Sequence<'a> {
         let withdrawals = shanghai.then(|| planned.block.withdrawals.unwrap_or_default());
         let ommers: &[Header] = &[];
         let increments = post_block_balance_increments(
-            &**spec,
+            spec.rules(&header),
             evm.block(),
             ommers,
             withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice()),
@@ -190,7 +190,7 @@ impl<'a> Sequence<'a> {
         let overrides = &block.block_overrides;
         let base_fee = || match overrides.base_fee {
             Some(fee) => fee.saturating_to(),
-            None if self.validation => next_base_fee(parent),
+            None if self.validation => next_base_fee(&**spec, parent).unwrap_or_default(),
             // Calls that offer nothing must not fail for it.
             None => 0,
         };

@@ -5,6 +5,7 @@ use super::{
     fault::{BlockFault, FaultReason},
     finished::FinishedExecution,
     intermediate::{IntermediateRoots, changes_of_transaction},
+    watched::{BlockState, Watched},
 };
 use crate::{
     chain_spec::{BlockRules, ChainSpec},
@@ -15,7 +16,7 @@ use crate::{
 use alloy::consensus::{BlockBody, Eip658Value, Sealed, Transaction as _, TxType};
 use alloy::eips::eip4895::Withdrawal;
 use alloy_evm::{
-    Evm, EvmEnv,
+    Evm, EvmEnv, FromRecoveredTx,
     block::{BlockExecutionError, BlockExecutor, BlockValidationError, InternalBlockExecutionError},
     eth::{
         EthBlockExecutionCtx, EthBlockExecutor, EthTxResult,
@@ -25,29 +26,30 @@ use alloy_evm::{
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks};
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_delegate::{
-    Anchor, BuildOutcome, DatabaseParent, DelegateContext, DelegateError, DelegateEvm, DelegateScope, Executed,
-    ReplayError, Transcript, build_transaction, replay_transaction,
+    Anchor, BuildOutcome, DatabaseParent, DelegateContext, DelegateError, DelegateEvm, DelegateEvmContext,
+    DelegateScope, Executed, ReplayError, Transcript, build_transaction, replay_transaction,
 };
 use cryptlet_primitives::{BlockRecords, DevEdits, Invocation, Record, TransactionRecords, impersonated_sender};
 use revm::{
+    Inspector,
+    context::TxEnv,
     context_interface::result::HaltReason,
     database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
+    inspector::NoOpInspector,
 };
 use std::{borrow::Cow, sync::Arc};
 
-type BlockState = State<WrapDatabaseRef<StateSnapshot>>;
-type BlockEvm = DelegateEvm<BlockState>;
-type Inner<'a> = EthBlockExecutor<'a, BlockEvm, BlockRules<'a>, ReceiptMaker>;
+type Inner<'a, I> = EthBlockExecutor<'a, DelegateEvm<BlockState, I>, BlockRules<'a>, ReceiptMaker>;
 
 /// A run that came to its end and has not been committed.
 pub type TransactionRun = Executed<EthTxResult<HaltReason, TxType>>;
 
-/// One block, being executed.
-pub struct Execution<'a> {
+/// One block, being executed; by default with nobody watching.
+pub struct Execution<'a, I = NoOpInspector> {
     spec: &'a ChainSpec,
     header: Header,
     blob_gas_max: u64,
-    inner: Inner<'a>,
+    inner: Inner<'a, I>,
     records: BlockRecords,
     edits: DevEdits,
     /// What the edits make of the parent's state. The transactions run on top of it.
@@ -131,6 +133,21 @@ impl<'a> Execution<'a> {
         edits: DevEdits,
         body: BodyEffects<'a>,
     ) -> Result<Self, BlockFault> {
+        Self::begin_watched(spec, chain, parent, header, edits, body, NoOpInspector {})
+    }
+}
+
+impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
+    /// The same with an inspector, which sees only what [`replay_watched`](Self::replay_watched) runs.
+    pub(crate) fn begin_watched(
+        spec: &'a ChainSpec,
+        chain: &ChainStore,
+        parent: &Sealed<Header>,
+        header: Header,
+        edits: DevEdits,
+        body: BodyEffects<'a>,
+        inspector: I,
+    ) -> Result<Self, BlockFault> {
         let number = header.number;
         let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
         let delegate = delegate_scope(spec, parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
@@ -151,7 +168,7 @@ impl<'a> Execution<'a> {
                 roots.advance(&moved).map_err(|error| storage_fault(number, &error))?;
             }
         }
-        let evm = DelegateEvm::new(database, evm_env(spec, &header), delegate);
+        let evm = DelegateEvm::with_inspector(database, evm_env(spec, &header), delegate, inspector, false);
         let context = EthBlockExecutionCtx {
             parent_hash: parent.hash(),
             parent_beacon_block_root: header.parent_beacon_block_root,
@@ -246,6 +263,36 @@ impl<'a> Execution<'a> {
         transaction: &RecoveredTransaction,
         records: Vec<RecoveredRecord>,
     ) -> Result<(), BlockFault> {
+        let run = self.replay_once(transaction, records)?;
+        self.commit(run)
+    }
+
+    /// Does the same under the eyes of the inspector. `read` sees what it saw before the transaction is committed.
+    pub fn replay_watched<R>(
+        &mut self,
+        transaction: &RecoveredTransaction,
+        records: Vec<RecoveredRecord>,
+        read: impl FnOnce(Watched<'_, I>) -> R,
+    ) -> Result<R, BlockFault> {
+        self.inner.evm_mut().set_inspector_enabled(true);
+        let run = self.replay_once(transaction, records);
+        self.inner.evm_mut().set_inspector_enabled(false);
+        let run = run?;
+        let environment = TxEnv::from_recovered_tx(transaction.inner(), transaction.signer());
+        let evm = self.inner.evm_mut();
+        let block = evm.block().clone();
+        let (state, inspector, _) = evm.components_mut();
+        let result = &run.value.result;
+        let read = read(Watched { inspector, transaction: &environment, block: &block, result, state });
+        self.commit(run)?;
+        Ok(read)
+    }
+
+    fn replay_once(
+        &mut self,
+        transaction: &RecoveredTransaction,
+        records: Vec<RecoveredRecord>,
+    ) -> Result<TransactionRun, BlockFault> {
         let (number, index) = (self.header.number, self.next_index());
         let blob_gas = transaction.blob_gas_used().unwrap_or_default();
         if blob_gas > self.blob_gas_left() {
@@ -256,15 +303,40 @@ impl<'a> Execution<'a> {
         let run = replay_transaction(&mut self.inner, *transaction.tx_hash(), records, |inner| {
             inner.execute_transaction_without_commit(transaction)
         });
-        let run = run.map_err(|error| match error {
+        run.map_err(|error| match error {
             ReplayError::Delegate(error) => delegate_fault(number, index, transaction, error),
             ReplayError::Transaction(error) => execution_fault(number, Some((index, transaction)), error),
-        })?;
-        self.commit(run)
+        })
+    }
+
+    /// Changes what the delegate knows of the block. To be called before the first transaction.
+    pub(super) fn set_delegate_scope(&mut self, scope: DelegateScope) {
+        self.inner.evm_mut().ctx_mut().chain = DelegateContext::new(scope);
+    }
+
+    /// The state as the transactions so far have left it, for whoever wants to run something else there.
+    pub fn state_mut(&mut self) -> &mut BlockState {
+        self.inner.evm_mut().db_mut()
+    }
+
+    /// What the block has done to the parent's state so far.
+    pub(super) fn changes_so_far(&mut self) -> StateChanges {
+        let state = self.inner.evm_mut().db_mut();
+        state.merge_transitions(BundleRetention::PlainState);
+        let changes = StateChanges::from_bundle(&state.bundle_state);
+        match &self.edited {
+            None => changes,
+            Some(edited) => edited.clone().then(&changes),
+        }
     }
 
     /// Makes the system calls that come after the transactions, and derives what the header commits to.
     pub fn finish(self) -> Result<FinishedExecution, BlockFault> {
+        self.finish_with_state().map(|(finished, _)| finished)
+    }
+
+    /// The same, with the state it ends in: whoever wants to know what the block has read looks into its cache.
+    pub fn finish_with_state(self) -> Result<(FinishedExecution, BlockState), BlockFault> {
         let Self { spec, header, inner, records, edits, edited, .. } = self;
         let number = header.number;
         let (evm, result) = inner.finish().map_err(|error| execution_fault(number, None, error))?;
@@ -281,7 +353,7 @@ impl<'a> Execution<'a> {
             Some(edited) => edited.then(&changes),
         };
         let rules = spec.rules(&header);
-        Ok(FinishedExecution {
+        let finished = FinishedExecution {
             is_shanghai: rules.is_shanghai_active_at_timestamp(header.timestamp),
             is_prague: rules.is_prague_active_at_timestamp(header.timestamp),
             header,
@@ -292,7 +364,8 @@ impl<'a> Execution<'a> {
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,
             changes,
-        })
+        };
+        Ok((finished, database))
     }
 
     /// EIP-3607 keeps contracts from sending because nobody can have their key; who is impersonated needs none.

@@ -50,6 +50,11 @@ impl FinishedBlock {
 }
 
 impl FinishedExecution {
+    /// What the block does to the state.
+    pub fn changes(&self) -> &StateChanges {
+        &self.changes
+    }
+
     /// Completes the header of a block that was built.
     pub fn seal(
         mut self,

@@ -20,6 +20,8 @@ mod header;
 mod intermediate;
 mod recovered;
 mod replay;
+mod rerun;
+mod watched;
 mod uncles;
 mod validate;
 
@@ -30,5 +32,7 @@ pub use finished::{FinishedBlock, FinishedExecution};
 pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header};
 pub use recovered::RecoveredBlock;
 pub use replay::{ReplayedBlock, replay_block};
+pub use rerun::Rerun;
+pub use watched::{BlockState, Watched};
 pub use uncles::{Ancestor, UNCLE_ANCESTORS_MAX, UNCLES_MAX, validate_uncles};
 pub use validate::{ParentBlock, validate_header};

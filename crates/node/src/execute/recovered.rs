@@ -3,6 +3,7 @@
 use super::fault::{BlockFault, FaultReason};
 use crate::{
     chain_spec::ChainSpec,
+    store::StoredBlock,
     types::{Block, BlockWithRequests, RecoveredTransaction},
 };
 use alloy::consensus::{Transaction as _, transaction::SignerRecoverable};
@@ -60,11 +61,15 @@ impl RecoveredBlock {
             .map_err(|_| fault(FaultReason::Sender))
         };
         let senders = block.body.transactions.par_iter().enumerate().map(recover_sender).collect::<Result<_, _>>()?;
-        let domain = spec.domain();
-        let recover = |records: Vec<Record>| -> Vec<_> {
-            records.into_par_iter().map(|record| RecoveredRecord::recover(record, &domain)).collect()
-        };
-        let records = records.into_par_iter().map(recover).collect();
+        let records = records_recovered(spec, records);
+        Ok(Self { block, hash, requests, senders, records, edits })
+    }
+
+    /// A block of this node's own chain: who sent its transactions is known.
+    pub fn of_stored(spec: &ChainSpec, stored: StoredBlock, requests: Requests) -> Result<Self, BlockFault> {
+        let StoredBlock { hash, block, senders } = stored;
+        let records = records_recovered(spec, decode_records(spec, &block, &requests)?);
+        let edits = decode_edits(spec, &block, &requests)?;
         Ok(Self { block, hash, requests, senders, records, edits })
     }
 
@@ -88,6 +93,11 @@ impl RecoveredBlock {
         &self.edits
     }
 
+    /// Who sent each transaction.
+    pub fn senders(&self) -> &[Address] {
+        &self.senders
+    }
+
     /// How many records came with it.
     pub fn record_count(&self) -> usize {
         self.records.iter().map(Vec::len).sum()
@@ -103,6 +113,14 @@ impl RecoveredBlock {
         let pairs = self.block.body.transactions.iter().zip(&self.senders);
         pairs.map(|(transaction, sender)| RecoveredTransaction::new_unchecked(transaction.clone(), *sender))
     }
+}
+
+fn records_recovered(spec: &ChainSpec, records: Vec<Vec<Record>>) -> Vec<Vec<RecoveredRecord>> {
+    let domain = spec.domain();
+    let recover = |records: Vec<Record>| -> Vec<_> {
+        records.into_par_iter().map(|record| RecoveredRecord::recover(record, &domain)).collect()
+    };
+    records.into_par_iter().map(recover).collect()
 }
 
 fn decode_records(spec: &ChainSpec, block: &Block, requests: &Requests) -> Result<Vec<Vec<Record>>, BlockFault> {

@@ -16,14 +16,13 @@ mod watch;
 mod words;
 
 pub use handle::{ChainEvent, ChainMark, Head, NodeHandle, REMOVED_BLOCKS_TOLD_MAX, RemovedBlock, Rewind};
+pub use jitter::{Jitter, RandomJitter};
 pub use overrides::OverrideError;
 pub use sequence::{SEQUENCE_BLOCKS_MAX, SequenceBlock, SequenceError, SequenceRequest, SimulatedBlock, SimulatedCall};
 pub use simulate::{
     CallResult, SimulationError, SimulationLimits, SimulationOutcome, SimulationPolicies, SimulationPolicy,
     SimulationRequest,
 };
-pub use start::{Node, NodeConfig, NodeError};
-pub use watch::{CallState, Watched};
-
-pub use jitter::{Jitter, RandomJitter};
 pub(crate) use start::Shared;
+pub use start::{Node, NodeConfig, NodeError};
+pub use watch::CallBase;

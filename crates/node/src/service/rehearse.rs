@@ -4,11 +4,11 @@ use super::{
     answering, overrides,
     simulate::{CallResult, SimulationError, SimulationOutcome, SimulationRequest},
     start::Shared,
-    watch::{CallState, Watch, Watched},
+    watch::{CallBase, MakeInspector, Read, Watch},
     words,
 };
 use crate::{
-    execute::{delegate_scope, evm_env},
+    execute::{BlockState, Watched, delegate_scope, evm_env},
     state::StateSnapshot,
     store::StoreError,
     types::Header,
@@ -32,7 +32,7 @@ use revm::{
     Database, Inspector,
     context::TxEnv,
     context_interface::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
-    database::{State, WrapDatabaseRef},
+    database::{CacheState, State, WrapDatabaseRef},
     handler::EthPrecompiles,
 };
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub(super) struct Rehearsing {
 /// What every run of the simulation shares.
 struct Stage {
     state: StateSnapshot,
+    /// What has been changed on top of `state` before the call.
+    changed: Option<Arc<CacheState>>,
     env: EvmEnv,
     scope: Option<DelegateScope>,
     overrides: Option<StateOverride>,
@@ -63,10 +65,19 @@ struct Stage {
 
 impl Rehearsing {
     pub(super) async fn prepare(shared: Arc<Shared>, request: SimulationRequest) -> Result<Self, SimulationError> {
+        Self::prepare_on(shared, request, None).await
+    }
+
+    /// The same on another state than that of the request's block.
+    pub(super) async fn prepare_on(
+        shared: Arc<Shared>,
+        request: SimulationRequest,
+        base: Option<CallBase>,
+    ) -> Result<Self, SimulationError> {
         let busy = |_| SimulationError::Busy(shared.config.simulation.simulations_max);
         let permit = shared.simulations.clone().try_acquire_owned().map_err(busy)?;
         let of_stage = shared.clone();
-        let stage = tokio::task::spawn_blocking(move || Stage::build(&of_stage, request));
+        let stage = tokio::task::spawn_blocking(move || Stage::build(&of_stage, request, base));
         let stage = Arc::new(stage.await.map_err(|_| SimulationError::Stopped)??);
         Ok(Self { shared, stage, rehearsal: Rehearsal::new(), _permit: permit })
     }
@@ -115,12 +126,51 @@ impl Rehearsing {
     /// Runs the call once more, with all answers there, under the eyes of an inspector.
     pub(super) async fn watched<I, R>(&mut self, watch: Watch<I, R>) -> Result<R, SimulationError>
     where
-        I: Inspector<DelegateEvmContext<CallState>> + Send + 'static,
+        I: Inspector<DelegateEvmContext<BlockState>> + Send + 'static,
         R: Send + 'static,
     {
         let (stage, mut rehearsal) = (self.stage.clone(), self.rehearsal.clone());
         let run = tokio::task::spawn_blocking(move || stage.watch(&mut rehearsal, watch));
-        run.await.map_err(|_| SimulationError::Stopped)?
+        match run.await.map_err(|_| SimulationError::Stopped)?? {
+            WatchedTurn::Ended(_, value) => Ok(value),
+            // Every answer was there when the run before this one ended.
+            WatchedTurn::Suspended(..) => Err(unstable()),
+        }
+    }
+
+    /// Runs the call under the eyes of an inspector; a run that had to wait for an answer begins again with a new one.
+    pub(super) async fn traced<I, R>(
+        &mut self,
+        make: MakeInspector<I>,
+        mut read: Read<I, R>,
+    ) -> Result<(SimulationOutcome, R), SimulationError>
+    where
+        I: Inspector<DelegateEvmContext<BlockState>> + 'static,
+        R: Send + 'static,
+    {
+        let calls_max = self.shared.spec.limits().map_or(0, |limits| limits.calls_per_transaction_max);
+        for _ in 0..=2 * u64::from(calls_max) {
+            let (stage, mut rehearsal) = (self.stage.clone(), std::mem::take(&mut self.rehearsal));
+            let make = make.clone();
+            let run = tokio::task::spawn_blocking(move || {
+                let turn = make().and_then(|inspector| stage.watch(&mut rehearsal, Watch { inspector, read }));
+                (turn, rehearsal)
+            });
+            let (turn, rehearsal) = run.await.map_err(|_| SimulationError::Stopped)?;
+            self.rehearsal = rehearsal;
+            match turn? {
+                WatchedTurn::Ended(mut outcome, value) => {
+                    outcome.cryptlet_calls = self.rehearsal.consumed_count();
+                    return Ok((outcome, value));
+                }
+                WatchedTurn::Suspended(invocation, unread) => {
+                    read = unread;
+                    let answer = answering::answer(&self.shared, self.stage.scope.as_ref(), &invocation).await?;
+                    self.rehearsal.push(answer);
+                }
+            }
+        }
+        Err(unstable())
     }
 }
 
@@ -130,11 +180,22 @@ enum Turn {
     Suspended(Box<Invocation>),
 }
 
+/// How a run under the eyes of an inspector ended.
+enum WatchedTurn<I, R> {
+    Ended(SimulationOutcome, R),
+    /// It waits for an answer; nothing has been read.
+    Suspended(Box<Invocation>, Read<I, R>),
+}
+
 impl Stage {
-    fn build(shared: &Shared, request: SimulationRequest) -> Result<Self, SimulationError> {
+    fn build(shared: &Shared, request: SimulationRequest, on: Option<CallBase>) -> Result<Self, SimulationError> {
         let SimulationRequest { call, block, state_overrides, block_overrides } = request;
         let (base, env_header) = place(shared, block)?;
         let (state, sealed) = states(shared, base.number)?;
+        let (state, changed) = match on {
+            Some(CallBase { state, changed }) => (state, Some(changed)),
+            None => (state, None),
+        };
         // A call that sees block N sees it as from within: what it may anchor to is what came before N.
         let before = match env_header.number == base.number {
             true => {
@@ -147,6 +208,7 @@ impl Stage {
         let is_bare = call.input.input().is_none_or(|input| input.is_empty()) && call.to.is_some_and(|to| to.is_call());
         let mut stage = Self {
             state,
+            changed,
             env: env.clone(),
             scope,
             moved: moved_precompiles(state_overrides.as_ref(), &env)?,
@@ -189,9 +251,9 @@ impl Stage {
         })
     }
 
-    fn watch<I, R>(&self, rehearsal: &mut Rehearsal, watch: Watch<I, R>) -> Result<R, SimulationError>
+    fn watch<I, R>(&self, rehearsal: &mut Rehearsal, watch: Watch<I, R>) -> Result<WatchedTurn<I, R>, SimulationError>
     where
-        I: Inspector<DelegateEvmContext<CallState>>,
+        I: Inspector<DelegateEvmContext<BlockState>>,
     {
         let Watch { inspector, read } = watch;
         let delegate = self.delegate();
@@ -200,14 +262,17 @@ impl Stage {
         let tx = TxEnv { gas_limit: self.gas_limit, ..self.tx.clone() };
         let of_run = tx.clone();
         let run = simulate_transaction(&mut evm, rehearsal, SimulationGas::Settled, |evm| evm.transact_raw(of_run));
-        // Every answer was there when the run before this one ended.
-        let result = self.ended(run, self.gas_limit)?.map_err(|_| unstable())?;
+        let result = match self.ended(run, self.gas_limit)? {
+            Ok(result) => result,
+            Err(invocation) => return Ok(WatchedTurn::Suspended(invocation, read)),
+        };
         let block = evm.block().clone();
         let (state, inspector, _) = evm.components_mut();
-        Ok(read(Watched { inspector, transaction: &tx, block: &block, result: &result, state }))
+        let value = read(Watched { inspector, transaction: &tx, block: &block, result: &result, state });
+        Ok(WatchedTurn::Ended(outcome(result.result), value))
     }
 
-    fn move_precompiles<I: Inspector<DelegateEvmContext<CallState>>>(&self, evm: &mut DelegateEvm<CallState, I>) {
+    fn move_precompiles<I: Inspector<DelegateEvmContext<BlockState>>>(&self, evm: &mut DelegateEvm<BlockState, I>) {
         if let Some(moved) = &self.moved {
             evm.components_mut().2.set_moved(moved.clone());
         }
@@ -217,8 +282,12 @@ impl Stage {
         self.scope.clone().map(DelegateContext::new).unwrap_or_default()
     }
 
-    fn database(&self) -> Result<CallState, SimulationError> {
-        let mut database = State::builder().with_database(WrapDatabaseRef(self.state.clone())).build();
+    fn database(&self) -> Result<BlockState, SimulationError> {
+        let builder = State::builder().with_database(WrapDatabaseRef(self.state.clone()));
+        let mut database = match &self.changed {
+            Some(changed) => builder.with_cached_prestate(CacheState::clone(changed)).build(),
+            None => builder.build(),
+        };
         if let Some(overrides) = self.overrides.clone() {
             overrides::apply(overrides, &mut database)?;
         }
@@ -272,7 +341,7 @@ fn check_fees(call: &TransactionRequest, env: &EvmEnv) -> Result<(), SimulationE
 }
 
 /// Gas that the caller can pay for.
-fn allowance(database: &mut CallState, tx: &TxEnv, gas: u64) -> Result<u64, SimulationError> {
+fn allowance(database: &mut BlockState, tx: &TxEnv, gas: u64) -> Result<u64, SimulationError> {
     caller_gas_allowance(database, tx).map_err(|error| match error {
         CallError::InsufficientFunds(InsufficientFundsError { cost, balance }) => {
             SimulationError::Refused { reason: words::insufficient_funds(tx.caller, balance, cost), gas }

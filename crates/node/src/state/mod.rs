@@ -8,6 +8,7 @@ pub(crate) mod proof;
 mod range;
 mod snapshot;
 pub(crate) mod update;
+mod witness;
 
 pub use changes::{AccountChange, StateChanges};
 pub use codes::CodeCache;
@@ -16,3 +17,4 @@ pub use proof::{AccountProof, SlotProof};
 pub use range::{AccountEntry, Page, SlotEntry};
 pub use snapshot::StateSnapshot;
 pub use update::{AccountDiff, SlotDiff, StateUpdate};
+pub use witness::{StateKeys, StateWitness};

@@ -100,6 +100,14 @@ impl StateSnapshot {
         Ok(self.code_by_hash_ref(hash)?.original_bytes())
     }
 
+    /// The code with this hash, if any account has or had it.
+    pub fn code_with_hash(&self, hash: B256) -> Result<Option<Bytes>, StoreError> {
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(Some(code.original_bytes()));
+        }
+        Ok(self.tables.get(Table::Code, hash.as_slice())?.map(Bytes::from))
+    }
+
     pub(crate) fn tables(&self) -> &dyn KeyValueRead {
         &*self.tables
     }

@@ -163,7 +163,7 @@ fn header(tables: &dyn KeyValueRead, number: u64) -> Result<Option<Sealed<Header
 }
 
 /// The header of a block that must be there.
-pub(super) fn existing_header(tables: &dyn KeyValueRead, number: u64) -> Result<Sealed<Header>, StoreError> {
+pub(crate) fn existing_header(tables: &dyn KeyValueRead, number: u64) -> Result<Sealed<Header>, StoreError> {
     header(tables, number)?.ok_or_else(|| StoreError::corrupt(Table::Headers, &number_key(number), "is missing"))
 }
 

@@ -3,7 +3,7 @@
 //! [`ChainStore`] is the store of one chain. Below it lie ordered tables of bytes ([`KeyValue`]), in RocksDB or in memory;
 //! [`schema`] says what is in them. One block is one atomic write: block, receipts, indices, state, history and trie.
 
-mod blocks;
+pub(crate) mod blocks;
 pub(crate) mod chain;
 pub mod codec;
 mod commit;

@@ -1,8 +1,9 @@
 //! Calls that leave no trace.
 
 use crate::{
+    execute::Watched,
     rpc::{Rpc, RpcError},
-    service::{CallResult, SimulationError, SimulationOutcome, SimulationRequest, Watched},
+    service::{CallResult, SimulationError, SimulationOutcome, SimulationRequest},
 };
 use alloy::{
     eips::BlockId,

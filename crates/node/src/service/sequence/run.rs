@@ -13,7 +13,6 @@ use crate::{
         rehearse::{call_result, place, states, storage, unreadable, unstable},
         simulate::SimulationError,
         start::Shared,
-        watch::CallState,
         words,
     },
     state::{StateChanges, StateSnapshot},
@@ -52,7 +51,7 @@ use revm::{
 use std::time::Instant;
 use tokio::runtime::Handle;
 
-type SequenceEvm = DelegateEvm<CallState, CallLogs>;
+type SequenceEvm = DelegateEvm<BlockState, CallLogs>;
 
 /// A sequence that runs. Keeps a thread busy.
 pub(in crate::service) struct Sequence<'a> {
@@ -112,11 +111,11 @@ impl<'a> Sequence<'a> {
 
     fn block(
         &mut self,
-        mut database: CallState,
+        mut database: BlockState,
         parent: &Sealed<Header>,
         planned: PlannedBlock,
         runtime: &Handle,
-    ) -> Result<(SimulatedBlock, CallState), SequenceError> {
+    ) -> Result<(SimulatedBlock, BlockState), SequenceError> {
         self.check_time()?;
         let spec = &self.shared.spec;
         let header = self.header_before(parent, &planned);

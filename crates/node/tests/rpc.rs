@@ -27,14 +27,22 @@ mod dev;
 mod fees;
 #[path = "rpc/logs.rs"]
 mod logs;
+#[path = "rpc/otterscan.rs"]
+mod otterscan;
+#[path = "rpc/parity.rs"]
+mod parity;
 #[path = "rpc/pool.rs"]
 mod pool;
 #[path = "rpc/records.rs"]
 mod records;
 #[path = "rpc/simulate_v1.rs"]
 mod simulate_v1;
+#[path = "rpc/states.rs"]
+mod states;
 #[path = "rpc/subscriptions.rs"]
 mod subscriptions;
+#[path = "rpc/testing.rs"]
+mod testing;
 #[path = "rpc/traces.rs"]
 mod traces;
 #[path = "rpc/transactions.rs"]

@@ -21,9 +21,9 @@ mod intermediate;
 mod recovered;
 mod replay;
 mod rerun;
-mod watched;
 mod uncles;
 mod validate;
+mod watched;
 
 pub use difficulty::{DIFFICULTY_MIN, next_difficulty};
 pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, delegate_scope, evm_env};
@@ -33,6 +33,6 @@ pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob
 pub use recovered::RecoveredBlock;
 pub use replay::{ReplayedBlock, replay_block};
 pub use rerun::Rerun;
-pub use watched::{BlockState, Watched};
 pub use uncles::{Ancestor, UNCLE_ANCESTORS_MAX, UNCLES_MAX, validate_uncles};
 pub use validate::{ParentBlock, validate_header};
+pub use watched::{BlockState, Watched};

@@ -70,7 +70,7 @@ impl RecoveredBlock {
         let StoredBlock { hash, block, senders } = stored;
         let records = records_recovered(spec, decode_records(spec, &block, &requests)?);
         let edits = decode_edits(spec, &block, &requests)?;
-        Ok(Self { block, hash, requests, senders, records, edits })
+        Ok(Self { block, hash, requests: Some(requests), senders, records, edits })
     }
 
     /// Number that the block claims.

@@ -82,11 +82,21 @@ pub enum Namespace {
     Hardhat,
     /// `debug_`.
     Debug,
+    /// `trace_`: traces as OpenEthereum made them.
+    Trace,
+    /// `ots_`: what the block explorer Otterscan asks.
+    Ots,
+    /// `erigon_`.
+    Erigon,
+    /// `testing_`: blocks built for tests.
+    Testing,
+    /// `admin_`: about the node itself.
+    Admin,
 }
 
 impl Namespace {
     /// Every namespace.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Eth,
         Self::Net,
         Self::Web3,
@@ -97,6 +107,11 @@ impl Namespace {
         Self::Anvil,
         Self::Hardhat,
         Self::Debug,
+        Self::Trace,
+        Self::Ots,
+        Self::Erigon,
+        Self::Testing,
+        Self::Admin,
     ];
 
     /// As it stands before the underscore.
@@ -112,6 +127,11 @@ impl Namespace {
             Self::Anvil => "anvil",
             Self::Hardhat => "hardhat",
             Self::Debug => "debug",
+            Self::Trace => "trace",
+            Self::Ots => "ots",
+            Self::Erigon => "erigon",
+            Self::Testing => "testing",
+            Self::Admin => "admin",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! them takes a lock that a block holds while it is made.
 
 mod accounts;
+mod admin;
 mod chain_view;
 mod config;
 mod convert;
@@ -101,7 +102,7 @@ impl Rpc {
 
 /// The methods of these namespaces.
 fn methods(rpc: &Rpc, namespaces: &BTreeSet<Namespace>) -> RpcModule<()> {
-    let mut module = RpcModule::new(());
+    let mut module = admin::rpc_methods(namespaces);
     for namespace in namespaces {
         let methods = match namespace {
             Namespace::Eth => eth::methods(rpc),
@@ -113,7 +114,12 @@ fn methods(rpc: &Rpc, namespaces: &BTreeSet<Namespace>) -> RpcModule<()> {
             Namespace::Evm => dev::evm_methods(rpc),
             Namespace::Anvil => dev::anvil_methods(rpc),
             Namespace::Hardhat => dev::hardhat_methods(rpc),
-            Namespace::Debug => eth::debug_methods(rpc),
+            Namespace::Debug => trace::debug_methods(rpc),
+            Namespace::Trace => trace::trace_methods(rpc),
+            Namespace::Ots => trace::ots_methods(rpc),
+            Namespace::Erigon => trace::erigon_methods(rpc),
+            Namespace::Testing => trace::testing_methods(rpc),
+            Namespace::Admin => admin::methods(rpc),
         };
         module.merge(methods).expect("no two namespaces share a name");
         if *namespace == Namespace::Anvil {

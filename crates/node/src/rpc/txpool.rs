@@ -18,8 +18,8 @@ type Queues = BTreeMap<Address, BTreeMap<u64, Arc<PooledEntry>>>;
 /// Something of every transaction.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Content<T> {
-    pending: BTreeMap<Address, ByNonce<T>>,
-    queued: BTreeMap<Address, ByNonce<T>>,
+    pending: BTreeMap<String, ByNonce<T>>,
+    queued: BTreeMap<String, ByNonce<T>>,
 }
 
 /// The transactions of one sender.
@@ -78,8 +78,9 @@ pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
     rpc.clone().into_rpc().remove_context()
 }
 
-fn show<T>(queues: &Queues, view: impl Fn(&PooledEntry) -> T + Copy) -> BTreeMap<Address, ByNonce<T>> {
-    queues.iter().map(|(address, queue)| (*address, by_nonce(queue, view))).collect()
+/// By sender, written with its checksum as geth does.
+fn show<T>(queues: &Queues, view: impl Fn(&PooledEntry) -> T + Copy) -> BTreeMap<String, ByNonce<T>> {
+    queues.iter().map(|(address, queue)| (address.to_checksum(None), by_nonce(queue, view))).collect()
 }
 
 fn by_nonce<T>(queue: &BTreeMap<u64, Arc<PooledEntry>>, view: impl Fn(&PooledEntry) -> T) -> ByNonce<T> {

@@ -2,9 +2,10 @@
 
 use super::{Dialect, Group, Registered};
 use crate::{
+    execute::Watched,
     miner::DevEdit,
     rpc::{Rpc, RpcError},
-    service::{CallResult, SimulationRequest, Watched},
+    service::{CallResult, SimulationRequest},
 };
 use alloy::{
     eips::BlockId,

@@ -164,7 +164,7 @@ impl Rpc {
     ) -> Result<Vec<(alloy_primitives::Bytes, Option<String>)>, RpcError> {
         use alloy_rpc_types_trace::geth::{CallConfig, GethDebugTracingOptions, GethTrace};
         let options = GethDebugTracingOptions::call_tracer(CallConfig::default().only_top_call());
-        let traces = self.trace_block(block, |_| true, options)?;
+        let traces = self.traces(block, |_| true, &self.tracer_options(Some(options))?)?;
         let outputs = traces.into_iter().map(|(_, trace)| match trace {
             GethTrace::CallTracer(frame) => {
                 let reason = frame.error.as_ref().map(|error| frame.revert_reason.clone().unwrap_or(error.clone()));

@@ -4,7 +4,6 @@ mod accounts;
 mod blocks;
 mod calls;
 mod config;
-mod debug;
 mod fees;
 mod info;
 mod logs;
@@ -15,6 +14,7 @@ mod transactions;
 
 pub(super) use fees::TipCache;
 pub(super) use logs::append_logs;
+pub(super) use transactions::EthTransactionsServer;
 
 use super::Rpc;
 use jsonrpsee::RpcModule;
@@ -39,9 +39,4 @@ pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
         all.merge(part).expect("no two files of eth define one method");
     }
     all
-}
-
-/// Every `debug_` method.
-pub(super) fn debug_methods(rpc: &Rpc) -> RpcModule<()> {
-    debug::DebugServer::into_rpc(rpc.clone()).remove_context()
 }

@@ -7,7 +7,7 @@ use super::{
     plan::{PlannedBlock, plan},
 };
 use crate::{
-    execute::{delegate_scope, evm_env, next_base_fee, next_excess_blob_gas},
+    execute::{BlockState, delegate_scope, evm_env, next_base_fee, next_excess_blob_gas},
     service::{
         answering, overrides,
         rehearse::{call_result, place, states, storage, unreadable, unstable},

@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers]`.
+//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
@@ -9,6 +9,7 @@ mod machine;
 mod monte_carlo;
 mod process;
 mod replay_speed;
+mod rpc_load;
 mod stats;
 mod table;
 mod testbed;
@@ -18,9 +19,9 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 5] = ["delegate", "calls", "replay", "monte-carlo", "transfers"];
+const NAMES: [&str; 6] = ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc"];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls replay monte-carlo transfers (default: all)\n\
+    sections: delegate calls replay monte-carlo transfers rpc (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
@@ -65,6 +66,7 @@ async fn run(name: &str) -> Result<Vec<Section>> {
         "calls" => attested_calls::run().await,
         "replay" => replay_speed::run().await,
         "monte-carlo" => monte_carlo::run().await,
-        _ => transfers::run().await,
+        "transfers" => transfers::run().await,
+        _ => rpc_load::run().await,
     }
 }

@@ -15,6 +15,7 @@ use std::{
 pub(crate) struct NodeProcess {
     name: &'static str,
     child: Child,
+    url: String,
     client: RpcClient,
 }
 
@@ -60,11 +61,22 @@ impl NodeProcess {
         };
         // Nobody reads on: drain, so that the node never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { name, child, client: ClientBuilder::default().http(url.parse()?) })
+        let client = ClientBuilder::default().http(url.parse()?);
+        Ok(Self { name, child, url, client })
     }
 
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Host and port of its JSON-RPC.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://").trim_end_matches('/')
+    }
+
+    /// The result of a request.
+    pub(crate) async fn request(&self, method: &'static str, params: &serde_json::Value) -> Result<serde_json::Value> {
+        Ok(self.client.request(method, params).await.with_context(|| format!("{}: {method}", self.name))?)
     }
 
     /// Sends signed transactions in one JSON-RPC batch and waits for their hashes.

@@ -74,12 +74,38 @@ impl Rehearsing {
         request: SimulationRequest,
         base: Option<CallBase>,
     ) -> Result<Self, SimulationError> {
-        let busy = |_| SimulationError::Busy(shared.config.simulation.simulations_max);
-        let permit = shared.simulations.clone().try_acquire_owned().map_err(busy)?;
+        let permit = place_for_one(&shared)?;
         let of_stage = shared.clone();
         let stage = tokio::task::spawn_blocking(move || Stage::build(&of_stage, request, base));
         let stage = Arc::new(stage.await.map_err(|_| SimulationError::Stopped)??);
         Ok(Self { shared, stage, rehearsal: Rehearsal::new(), _permit: permit })
+    }
+
+    /// Prepares the call and runs it with all the gas it may have, in one go if no cryptlet is asked: most calls are short,
+    /// and going to another thread and back costs as much as they do.
+    pub(super) async fn run_at_once(
+        shared: Arc<Shared>,
+        request: SimulationRequest,
+    ) -> Result<SimulationOutcome, SimulationError> {
+        let permit = place_for_one(&shared)?;
+        let of_stage = shared.clone();
+        let first = tokio::task::spawn_blocking(move || {
+            let (stage, mut rehearsal) = (Stage::build(&of_stage, request, None)?, Rehearsal::new());
+            let turn = stage.run(&mut rehearsal, stage.gas_limit, SimulationGas::Settled)?;
+            Ok::<_, SimulationError>((stage, rehearsal, turn))
+        });
+        let (stage, rehearsal, turn) = first.await.map_err(|_| SimulationError::Stopped)??;
+        let invocation = match turn {
+            Turn::Ended(mut outcome) => {
+                outcome.cryptlet_calls = rehearsal.consumed_count();
+                return Ok(outcome);
+            }
+            Turn::Suspended(invocation) => invocation,
+        };
+        let mut rehearsing = Self { shared, stage: Arc::new(stage), rehearsal, _permit: permit };
+        let answer = answering::answer(&rehearsing.shared, rehearsing.stage.scope.as_ref(), &invocation).await?;
+        rehearsing.rehearsal.push(answer);
+        rehearsing.run(rehearsing.stage.gas_limit, SimulationGas::Settled).await
     }
 
     /// Gas that the call may have at most.
@@ -172,6 +198,12 @@ impl Rehearsing {
         }
         Err(unstable())
     }
+}
+
+/// A place among the simulations that run.
+fn place_for_one(shared: &Shared) -> Result<OwnedSemaphorePermit, SimulationError> {
+    let busy = |_| SimulationError::Busy(shared.config.simulation.simulations_max);
+    shared.simulations.clone().try_acquire_owned().map_err(busy)
 }
 
 /// How a run ended.

@@ -8,7 +8,6 @@ use super::{overrides::OverrideError, rehearse::Rehearsing, start::Shared};
 use alloy::eips::BlockId;
 use alloy::rpc::types::{BlockOverrides, TransactionRequest, state::StateOverride};
 use alloy_primitives::{Bytes, Log};
-use cryptlet_delegate::SimulationGas;
 use cryptlet_primitives::{CryptletId, FabricFault};
 use std::{collections::HashMap, sync::Arc};
 
@@ -174,12 +173,7 @@ pub(crate) async fn simulate(
     request: SimulationRequest,
 ) -> Result<SimulationOutcome, SimulationError> {
     let timeout_ms = shared.config.simulation.timeout_ms;
-    let run = async move {
-        let mut rehearsing = Rehearsing::prepare(shared, request).await?;
-        let gas_limit = rehearsing.gas_limit();
-        rehearsing.run(gas_limit, SimulationGas::Settled).await
-    };
-    in_time(timeout_ms, run).await
+    in_time(timeout_ms, Rehearsing::run_at_once(shared, request)).await
 }
 
 pub(super) async fn in_time<T>(

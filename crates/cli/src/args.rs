@@ -1,12 +1,9 @@
 //! The command line. Names follow the field (geth, reth, anvil) and the papers.
 
+use crate::rpc_args::RpcArgs;
 use alloy::primitives::{Address, B256};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{
-    ffi::OsString,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,25 +70,8 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) import: Vec<PathBuf>,
 
-    /// Address the JSON-RPC server listens on (HTTP and WebSocket)
-    #[arg(
-        long = "http.addr",
-        alias = "host",
-        value_name = "IP",
-        default_value = "127.0.0.1",
-        help_heading = "JSON-RPC"
-    )]
-    pub(crate) http_addr: IpAddr,
-    /// Port of the JSON-RPC server, also spelt --http.port; 0 takes a free one
-    #[arg(
-        long = "port",
-        short = 'p',
-        alias = "http.port",
-        value_name = "PORT",
-        default_value_t = 8545,
-        help_heading = "JSON-RPC"
-    )]
-    pub(crate) http_port: u16,
+    #[command(flatten)]
+    pub(crate) rpc: RpcArgs,
 
     /// Serve Prometheus metrics at http://IP:PORT/metrics
     #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:6060")]
@@ -370,7 +350,7 @@ mod tests {
         for spelling in ["--port", "--http.port", "-p"] {
             let cli = Cli::parse_from(["cryptlet", "node", "--dev", spelling, "9000"]);
             let Command::Node(node) = cli.command else { panic!("not the node command") };
-            assert_eq!(node.http_port, 9000);
+            assert_eq!(node.rpc.http_port, 9000);
         }
     }
 }

@@ -15,6 +15,7 @@ mod progress;
 mod register;
 mod registry;
 mod rpc;
+mod rpc_args;
 mod signals;
 
 use args::{Cli, Command};

@@ -22,7 +22,6 @@ use cryptlet_node::{
     store::{ChainStore, StoreOptions},
 };
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -58,8 +57,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         None => Arc::new(NoFabric),
     };
     let node = Node::start(node_config(&args), spec.clone(), chain, seam)?;
-    let listen = SocketAddr::new(args.http_addr, args.http_port);
-    let server = RpcServer::start(node.clone(), rpc_config(listen, accounts.as_ref(), fabric.as_ref())?).await?;
+    let server = RpcServer::start(node.clone(), rpc_config(&args, accounts.as_ref(), fabric.as_ref())?).await?;
     let metrics = match args.metrics {
         Some(listen) => Some(MetricsServer::start(node.clone(), listen).await?),
         None => None,
@@ -77,7 +75,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     };
     begin_mining(&args, &node).await?;
     progress.done();
-    let mut ready = Ready::new(server.address(), spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
+    let mut ready = Ready::new(&server, spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
     ready.metrics = metrics.as_ref().map(MetricsServer::url);
     dev::print(&ready, &args);
 
@@ -127,16 +125,24 @@ fn node_config(args: &NodeArgs) -> NodeConfig {
         },
         simulation: SimulationLimits {
             policies: SimulationPolicies { default, ..SimulationPolicies::default() },
+            gas_max: args.rpc.gas_cap(),
+            timeout_ms: args.rpc.evm_timeout_ms(),
             ..SimulationLimits::default()
         },
         ..NodeConfig::default()
     }
 }
 
-fn rpc_config(listen: SocketAddr, accounts: Option<&Accounts>, fabric: Option<&FabricAccess>) -> Result<RpcConfig> {
-    let Some(accounts) = accounts else { return Ok(RpcConfig::public(listen)) };
-    let extensions = fabric.map(FabricAccess::extensions).transpose()?.unwrap_or_default();
-    Ok(RpcConfig { extensions, ..RpcConfig::insecure_dev(listen, accounts.funded.clone()) })
+fn rpc_config(args: &NodeArgs, accounts: Option<&Accounts>, fabric: Option<&FabricAccess>) -> Result<RpcConfig> {
+    let listen = args.rpc.listen();
+    let defaults = match accounts {
+        Some(accounts) => {
+            let extensions = fabric.map(FabricAccess::extensions).transpose()?.unwrap_or_default();
+            RpcConfig { extensions, ..RpcConfig::insecure_dev(listen, accounts.funded.clone()) }
+        }
+        None => RpcConfig::public(listen),
+    };
+    args.rpc.configure(defaults, args.datadir.as_deref())
 }
 
 /// Goes over to the way of mining that the flags ask for.

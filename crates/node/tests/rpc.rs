@@ -25,6 +25,8 @@ mod cryptlet;
 mod dev;
 #[path = "rpc/fees.rs"]
 mod fees;
+#[path = "rpc/ipc.rs"]
+mod ipc;
 #[path = "rpc/logs.rs"]
 mod logs;
 #[path = "rpc/otterscan.rs"]

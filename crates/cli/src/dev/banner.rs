@@ -6,9 +6,10 @@ use alloy::{
     primitives::{Address, B256, hex},
     signers::local::PrivateKeySigner,
 };
+use cryptlet_node::rpc::RpcServer;
 use cryptlet_primitives::CryptletId;
 use serde::Serialize;
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 /// What a machine wants to know of a node that is ready.
 #[derive(Debug, Serialize)]
@@ -17,6 +18,8 @@ pub(crate) struct Ready {
     ready: bool,
     http: String,
     ws: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipc: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metrics: Option<String>,
     chain_id: u64,
@@ -38,7 +41,7 @@ struct Account {
 
 impl Ready {
     pub(crate) fn new(
-        listen: SocketAddr,
+        server: &RpcServer,
         chain_id: u64,
         genesis_hash: B256,
         accounts: Option<&Accounts>,
@@ -48,8 +51,9 @@ impl Ready {
             |key: &PrivateKeySigner| Account { address: checksummed(key.address()), private_key: key.to_bytes() };
         Self {
             ready: true,
-            http: format!("http://{listen}"),
-            ws: format!("ws://{listen}"),
+            http: format!("http://{}", server.address()),
+            ws: format!("ws://{}", server.websocket_address()),
+            ipc: server.ipc_path().map(|path| path.display().to_string()),
             metrics: None,
             chain_id,
             genesis_hash,

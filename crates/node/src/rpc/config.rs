@@ -2,7 +2,7 @@
 
 use alloy::signers::local::PrivateKeySigner;
 use jsonrpsee::Methods;
-use std::{collections::BTreeSet, net::SocketAddr, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// How to serve JSON-RPC.
 #[derive(Clone, Debug)]
@@ -11,8 +11,16 @@ pub struct RpcConfig {
     pub listen: SocketAddr,
     /// Which web pages may call.
     pub cors: CorsOrigins,
-    /// Which methods are offered.
+    /// Under which names the node may be reached.
+    pub hosts: VirtualHosts,
+    /// Which methods are offered over HTTP, and over WebSocket unless that has others.
     pub namespaces: BTreeSet<Namespace>,
+    /// What is different for WebSockets.
+    pub websocket: WebSocketConfig,
+    /// Socket to listen on, with [`ipc_namespaces`](Self::ipc_namespaces).
+    pub ipc: Option<PathBuf>,
+    /// What is offered there: whoever can open the socket is the node's owner.
+    pub ipc_namespaces: BTreeSet<Namespace>,
     /// Accounts the node signs for. Whoever reaches the port can spend from them: development only.
     pub insecure_accounts: Vec<PrivateKeySigner>,
     /// Methods of whoever starts the node, beside its own.
@@ -27,7 +35,11 @@ impl RpcConfig {
         Self {
             listen,
             cors: CorsOrigins::Any,
+            hosts: VirtualHosts::Any,
             namespaces: Namespace::ALL.into(),
+            websocket: WebSocketConfig::default(),
+            ipc: None,
+            ipc_namespaces: Namespace::ALL.into(),
             insecure_accounts: accounts,
             extensions: Methods::new(),
             limits: RpcLimits::default(),
@@ -39,11 +51,49 @@ impl RpcConfig {
         Self {
             listen,
             cors: CorsOrigins::None,
-            namespaces: [Namespace::Eth, Namespace::Net, Namespace::Web3, Namespace::Cryptlet].into(),
+            hosts: VirtualHosts::localhost(),
+            namespaces: Namespace::PUBLIC.into(),
+            websocket: WebSocketConfig::default(),
+            ipc: None,
+            ipc_namespaces: Namespace::PUBLIC.into_iter().chain([Namespace::Debug, Namespace::Txpool]).collect(),
             insecure_accounts: Vec::new(),
             extensions: Methods::new(),
             limits: RpcLimits::default(),
         }
+    }
+
+    /// What is offered anywhere.
+    pub(super) fn all_namespaces(&self) -> BTreeSet<Namespace> {
+        let over_ipc = self.ipc_namespaces.iter().filter(|_| self.ipc.is_some());
+        let over_websocket = self.websocket.namespaces.iter().flatten();
+        self.namespaces.iter().chain(over_websocket).chain(over_ipc).copied().collect()
+    }
+}
+
+/// What is different for WebSockets. By default nothing: same port, same methods, same origins.
+#[derive(Clone, Debug, Default)]
+pub struct WebSocketConfig {
+    /// An address of their own.
+    pub listen: Option<SocketAddr>,
+    /// Methods of their own.
+    pub namespaces: Option<BTreeSet<Namespace>>,
+    /// Which web pages may open one.
+    pub origins: Option<CorsOrigins>,
+}
+
+/// Names in the `Host` header under which the node may be reached (against DNS rebinding). Addresses always work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VirtualHosts {
+    /// Any name.
+    Any,
+    /// These, without ports.
+    List(Vec<String>),
+}
+
+impl VirtualHosts {
+    /// geth's default.
+    pub fn localhost() -> Self {
+        Self::List(vec!["localhost".to_owned()])
     }
 }
 
@@ -95,6 +145,9 @@ pub enum Namespace {
 }
 
 impl Namespace {
+    /// What is safe to show to strangers.
+    pub const PUBLIC: [Self; 4] = [Self::Eth, Self::Net, Self::Web3, Self::Cryptlet];
+
     /// Every namespace.
     pub const ALL: [Self; 15] = [
         Self::Eth,
@@ -152,8 +205,10 @@ impl FromStr for Namespace {
 pub struct RpcLimits {
     /// Bytes of one request (a whole batch).
     pub request_bytes_max: u32,
-    /// Bytes of one response (a whole batch).
+    /// Bytes of one response.
     pub response_bytes_max: u32,
+    /// Bytes of the responses of one batch (geth: `--rpc.batch-response-max-size`).
+    pub batch_response_bytes_max: u32,
     /// Requests in one batch.
     pub batch_requests_max: u32,
     /// Connections at once, HTTP and WebSocket together.
@@ -180,6 +235,8 @@ pub struct RpcLimits {
     pub waiting_max: usize,
     /// Time of one simulation, cryptlets included, and of the wait for a place.
     pub call_time_max: Duration,
+    /// Ether that a transaction handed in may pay in fees at most (geth: `--rpc.txfeecap`).
+    pub transaction_fee_ether_max: Option<f64>,
     /// Time of one HTTP request, from its first byte to its answer.
     pub request_time_max: Duration,
     /// A connection on which no request begins, or its head does not end, for this long is closed.
@@ -192,10 +249,11 @@ impl Default for RpcLimits {
         Self {
             request_bytes_max: 15 * 1024 * 1024,
             response_bytes_max: 64 * 1024 * 1024,
+            batch_response_bytes_max: 25_000_000,
             batch_requests_max: 1_000,
             connections_max: 500,
             subscriptions_per_connection_max: 256,
-            messages_per_connection_max: 1_024,
+            messages_per_connection_max: 512,
             log_blocks_max: 100_000,
             logs_max: 20_000,
             filters_max: 10_000,
@@ -205,6 +263,7 @@ impl Default for RpcLimits {
             searches_max: cores * 2,
             waiting_max: 4_096,
             call_time_max: Duration::from_secs(30),
+            transaction_fee_ether_max: None,
             request_time_max: Duration::from_secs(120),
             idle_time_max: Duration::from_secs(60),
         }

@@ -13,6 +13,12 @@ pub(crate) const REVERTED: i32 = 3;
 pub(crate) const RECEIPT_NOT_YET: i32 = 4;
 /// Code of everything the node understood and refused.
 pub(crate) const SERVER_ERROR: i32 = -32000;
+/// JSON-RPC 2.0: not JSON.
+pub(crate) const PARSE_ERROR: i32 = -32700;
+/// JSON-RPC 2.0: JSON, but no request.
+pub(crate) const INVALID_REQUEST: i32 = -32600;
+/// geth: the answers of a batch are larger than allowed (`errcodeResponseTooLarge`).
+pub(crate) const RESPONSE_TOO_LARGE: i32 = -32003;
 /// EIP-1474: the node has no such method, or has it switched off.
 pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 /// EIP-1474: parameters that do not fit.

@@ -1,14 +1,12 @@
 //! Accepting connections: so many at once, and none that is silent for long.
 
+use super::http::HttpService;
 use crate::metrics::{ConnectionGuard, Metrics};
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use jsonrpsee::{
     core::BoxError,
-    server::{HttpRequest, HttpResponse, StopHandle},
+    server::{HttpBody, StopHandle},
 };
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
@@ -25,35 +23,37 @@ const TURN_AWAY_MAX: Duration = Duration::from_secs(1);
 /// Bounds of all connections together.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionBounds {
-    /// At once.
-    pub(super) connections_max: usize,
+    /// For those that are open at once.
+    pub(super) places: Arc<Semaphore>,
     /// A connection on which no request begins, or its head does not end, for this long is closed.
     pub(super) idle_time_max: Duration,
     /// Where they are counted.
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// Accepts connections and serves each with a service of its own, until told to stop.
+/// Accepts connections until told to stop. `websockets` makes what answers an upgrade.
 pub(super) async fn accept<S>(
     listener: TcpListener,
     bounds: ConnectionBounds,
     stop: StopHandle,
-    service: impl Fn() -> S,
+    service: HttpService,
+    websockets: impl Fn() -> S + Clone + Send + Sync + 'static,
 ) where
-    S: tower::Service<HttpRequest<Incoming>, Response = HttpResponse, Error = BoxError, Future: Send>,
-    S: Clone + Send + 'static,
+    S: tower::Service<Request<Incoming>, Response = Response<HttpBody>, Error = BoxError, Future: Send>
+        + Send
+        + 'static,
 {
-    let places = Arc::new(Semaphore::new(bounds.connections_max));
     let mut stopped = pin!(stop.clone().shutdown());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stopped => return,
         };
-        match (accepted, places.clone().try_acquire_owned()) {
+        match (accepted, bounds.places.clone().try_acquire_owned()) {
             (Ok((socket, _)), Ok(place)) => {
+                let serving = Serving { service: service.clone(), websockets: websockets.clone(), stop: stop.clone() };
                 let held = (place, bounds.metrics.connection());
-                tokio::spawn(serve(socket, service(), bounds.idle_time_max, stop.clone(), held));
+                tokio::spawn(serving.serve(socket, bounds.idle_time_max, held));
             }
             (Ok((socket, _)), Err(_)) => {
                 tokio::spawn(tokio::time::timeout(TURN_AWAY_MAX, turn_away(socket)));
@@ -66,31 +66,35 @@ pub(super) async fn accept<S>(
     }
 }
 
-async fn serve<S>(
-    socket: TcpStream,
-    service: S,
-    idle_max: Duration,
+struct Serving<F> {
+    service: HttpService,
+    websockets: F,
     stop: StopHandle,
-    _held: (OwnedSemaphorePermit, ConnectionGuard),
-) where
-    S: tower::Service<HttpRequest<Incoming>, Response = HttpResponse, Error = BoxError, Future: Send>,
-    S: Clone + Send + 'static,
+}
+
+impl<F, S> Serving<F>
+where
+    F: Fn() -> S + Sync + Send,
+    S: tower::Service<Request<Incoming>, Response = Response<HttpBody>, Error = BoxError, Future: Send> + Send,
 {
-    // Answers are small and whole: waiting for more to send with them only costs time.
-    let _ = socket.set_nodelay(true);
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(idle_max);
-    let connection = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
-    let mut connection = pin!(connection.with_upgrades());
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.shutdown() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    async fn serve(self, socket: TcpStream, idle_max: Duration, _held: (OwnedSemaphorePermit, ConnectionGuard)) {
+        // Answers are small and whole: waiting for more to send with them only costs time.
+        let _ = socket.set_nodelay(true);
+        let Self { service, websockets, stop } = &self;
+        let answer = service_fn(|request| service.answer(request, |request| websockets().call(request)));
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(idle_max);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), answer).with_upgrades());
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = stop.clone().shutdown() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "an RPC connection ended");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "an RPC connection ended");
     }
 }
 

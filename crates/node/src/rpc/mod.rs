@@ -1,7 +1,7 @@
 //! JSON-RPC, as Ethereum clients expect it. One file per group of methods; `docs/json-rpc.md` lists them all.
 //!
-//! A request passes `server` (limits), `middleware` (origins, unknown methods), and then one method in one of the
-//! files below, all of which are implementations on `Rpc`. Methods read the store or ask the [`NodeHandle`]; none of
+//! A request comes in over HTTP (`listen`, `http`), IPC (`ipc`) or a WebSocket (jsonrpsee, behind `middleware`); `dispatch`
+//! finds its method and writes the answer. `server` starts them all. Then comes one method in one of the files below, all of which are implementations on `Rpc`. Methods read the store or ask the [`NodeHandle`]; none of
 //! them takes a lock that a block holds while it is made.
 
 mod accounts;
@@ -11,10 +11,13 @@ mod config;
 mod convert;
 mod cryptlet;
 mod dev;
+mod dispatch;
 mod each_call;
 mod error;
 mod eth;
 mod filters;
+mod http;
+mod ipc;
 mod listen;
 mod metered;
 mod middleware;
@@ -29,7 +32,7 @@ mod trace;
 mod txpool;
 mod web3;
 
-pub use config::{CorsOrigins, Namespace, RpcConfig, RpcLimits};
+pub use config::{CorsOrigins, Namespace, RpcConfig, RpcLimits, VirtualHosts, WebSocketConfig};
 pub use error::RpcError;
 pub use server::{RpcServer, RpcStartError};
 

@@ -4,8 +4,12 @@
 //! answer waits for the block, for a moment. Nothing waits for a cryptlet, nor for an interval.
 
 use super::{Rpc, RpcError};
-use crate::{pool::PoolError, service::ChainEvent};
-use alloy_primitives::{B256, Bytes};
+use crate::{
+    pool::{PoolError, decode_transaction},
+    service::ChainEvent,
+};
+use alloy::consensus::Transaction as _;
+use alloy_primitives::{B256, Bytes, U256};
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -29,7 +33,21 @@ impl ArrivalMining {
 impl Rpc {
     /// Hands a signed transaction to the pool and returns its hash.
     pub(crate) async fn send(&self, raw: Bytes) -> Result<B256, RpcError> {
+        self.check_fee(&raw)?;
         self.send_by(|| self.node.submit(raw)).await
+    }
+
+    /// Whoever would pay this much has most likely mistaken the unit (geth: `checkTxFee`).
+    pub(super) fn check_fee(&self, raw: &Bytes) -> Result<(), RpcError> {
+        let Some(ether_max) = self.limits.transaction_fee_ether_max else { return Ok(()) };
+        let transaction = decode_transaction(raw)?;
+        let fee = U256::from(transaction.max_fee_per_gas()).saturating_mul(U256::from(transaction.gas_limit()));
+        let ether = f64::from(fee) / 1e18;
+        if ether > ether_max {
+            let words = format!("tx fee ({ether:.2} ether) exceeds the configured cap ({ether_max:.2} ether)");
+            return Err(RpcError::refused(words));
+        }
+        Ok(())
     }
 
     /// The same for whatever is handed in so.

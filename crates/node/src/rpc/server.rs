@@ -1,27 +1,36 @@
-//! The server: HTTP and WebSocket on one port, bounded in every direction.
+//! The server: HTTP and WebSocket, on one port or on two, and IPC; bounded in every direction.
 
 use super::{
     Rpc,
-    config::{CorsOrigins, RpcConfig, RpcLimits},
+    config::{Namespace, RpcConfig, RpcLimits, VirtualHosts},
+    dispatch::{Dispatcher, MessageBounds, Offered},
     each_call::EachCall,
+    http::{Gate, HttpService},
+    ipc::{IpcBounds, IpcSocket},
     listen::{self, ConnectionBounds},
     metered::Metered,
     methods,
-    middleware::{GateLayer, GethWords},
+    middleware::GethWords,
 };
-use crate::service::NodeHandle;
+use crate::{metrics::Metrics, service::NodeHandle};
 use alloy_primitives::hex;
 use jsonrpsee::{
     core::{RegisterMethodError, traits::IdProvider},
     server::{
         BatchRequestConfig, Methods, PingConfig, RandomStringIdProvider, Server, ServerConfig, ServerHandle,
-        middleware::rpc::RpcServiceBuilder, stop_channel,
+        StopHandle, middleware::rpc::RpcServiceBuilder, stop_channel,
     },
     types::SubscriptionId,
 };
-use std::{io, net::SocketAddr, time::Duration};
-use tokio::net::TcpListener;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use std::{
+    collections::{BTreeSet, HashSet},
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
 
 /// The server could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +43,14 @@ pub enum RpcStartError {
         /// What the system says.
         source: io::Error,
     },
-    /// An origin is no header value.
-    #[error("{0:?} is not an origin; write scheme://host[:port]")]
-    Origin(String),
+    /// The socket cannot be made.
+    #[error("cannot listen for JSON-RPC on the socket {}: {source}; choose another with --ipcpath, or --ipcdisable", path.display())]
+    Ipc {
+        /// What was asked for.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// An extension has a name that the node has already.
     #[error("an extension of JSON-RPC: {0}")]
     Extension(#[from] RegisterMethodError),
@@ -46,47 +60,57 @@ pub enum RpcStartError {
 #[derive(Debug)]
 pub struct RpcServer {
     address: SocketAddr,
+    websocket_address: SocketAddr,
+    ipc_path: Option<PathBuf>,
     handle: ServerHandle,
 }
 
 impl RpcServer {
     /// Starts to serve `node`.
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
-        let listen_error = |source| RpcStartError::Listen { address: config.listen, source };
         let metrics = node.meters();
-        let rpc = Rpc::new(node, config.insecure_accounts, config.limits);
-        let mut methods = Methods::from(methods(&rpc, &config.namespaces));
-        methods.merge(config.extensions)?;
-        let (offered, counted) = (methods.clone(), methods.clone());
-        let response_bytes_max = config.limits.response_bytes_max;
-        let of_connections = metrics.clone();
-        let rpc_middleware = RpcServiceBuilder::new()
-            .layer_fn(move |inner| EachCall::new(inner, response_bytes_max))
-            .layer_fn(move |inner| Metered::new(inner, counted.clone(), metrics.clone()))
-            .layer_fn(move |inner| GethWords::new(inner, offered.clone()));
-        let gate = GateLayer { origins: config.cors.clone(), request_time_max: config.limits.request_time_max };
-        let services = Server::builder()
-            .set_config(server_config(&config.limits))
-            .set_http_middleware(tower::ServiceBuilder::new().layer(cors(&config.cors)?).layer(gate))
-            .set_rpc_middleware(rpc_middleware)
-            .to_service_builder();
-        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let rpc = Rpc::new(node, config.insecure_accounts.clone(), config.limits);
+        let offered = Offered::new(&rpc, &config);
+        let mut methods = Methods::from(methods(&rpc, &config.all_namespaces()));
+        methods.merge(config.extensions.clone())?;
         let (stop, handle) = stop_channel();
-        let bounds = ConnectionBounds {
-            connections_max: config.limits.connections_max as usize,
-            idle_time_max: config.limits.idle_time_max,
-            metrics: of_connections,
+        let endpoint = Endpoint::new(&config, methods, offered, metrics, stop.clone());
+
+        let (listener, address) = bind(config.listen).await?;
+        let websocket = match config.websocket.listen.filter(|wanted| *wanted != config.listen) {
+            Some(wanted) => Some(bind(wanted).await?),
+            None => None,
         };
-        let of_connection = stop.clone();
-        let service = move || services.clone().build(methods.clone(), of_connection.clone());
-        tokio::spawn(listen::accept(listener, bounds, stop, service));
-        Ok(Self { address, handle })
+        let ipc = match &config.ipc {
+            Some(path) => Some(endpoint.bind_ipc(path).await?),
+            None => None,
+        };
+        let ipc_path = ipc.as_ref().map(|socket| socket.path().to_owned());
+
+        let websocket_address = websocket.as_ref().map_or(address, |(_, address)| *address);
+        endpoint.clone().serve(listener);
+        if let Some((listener, _)) = websocket {
+            endpoint.clone().for_websockets(&config).serve(listener);
+        }
+        if let Some(socket) = ipc {
+            endpoint.serve_ipc(socket);
+        }
+        Ok(Self { address, websocket_address, ipc_path, handle })
     }
 
-    /// Where it listens.
+    /// Where it listens for HTTP.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for WebSockets; mostly the same.
+    pub fn websocket_address(&self) -> SocketAddr {
+        self.websocket_address
+    }
+
+    /// Its socket, if it has one.
+    pub fn ipc_path(&self) -> Option<&Path> {
+        self.ipc_path.as_deref()
     }
 
     /// Ends it: answers what was asked, then closes the connections.
@@ -97,8 +121,122 @@ impl RpcServer {
     }
 }
 
-fn server_config(limits: &RpcLimits) -> ServerConfig {
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RpcStartError> {
+    let error = |source| RpcStartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let bound = listener.local_addr().map_err(error)?;
+    Ok((listener, bound))
+}
+
+impl Offered {
+    fn new(rpc: &Rpc, config: &RpcConfig) -> Self {
+        let names = |namespaces: &BTreeSet<Namespace>| {
+            let own = methods(rpc, namespaces);
+            Arc::new(own.method_names().chain(config.extensions.method_names()).collect::<HashSet<_>>())
+        };
+        let http = names(&config.namespaces);
+        let websocket = config.websocket.namespaces.as_ref().map_or_else(|| http.clone(), names);
+        Self { http, websocket }
+    }
+}
+
+/// Everything that serving an address takes.
+#[derive(Clone)]
+struct Endpoint {
+    methods: Methods,
+    offered: Offered,
+    gate: Gate,
+    limits: RpcLimits,
+    connections: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    stop: StopHandle,
+}
+
+impl Endpoint {
+    fn new(config: &RpcConfig, methods: Methods, offered: Offered, metrics: Arc<Metrics>, stop: StopHandle) -> Self {
+        let limits = config.limits;
+        let gate = Gate {
+            origins: config.cors.clone(),
+            websocket_origins: config.websocket.origins.clone().unwrap_or_else(|| config.cors.clone()),
+            hosts: config.hosts.clone(),
+            request_bytes_max: limits.request_bytes_max as usize,
+            request_time_max: limits.request_time_max,
+        };
+        Self {
+            methods,
+            offered,
+            gate,
+            limits,
+            connections: Arc::new(Semaphore::new(limits.connections_max as usize)),
+            metrics,
+            stop,
+        }
+    }
+
+    /// The same for an address of WebSockets: what comes in there over HTTP gets no more than they do.
+    fn for_websockets(mut self, config: &RpcConfig) -> Self {
+        self.offered.http = self.offered.websocket.clone();
+        self.gate.origins = self.gate.websocket_origins.clone();
+        // geth: hosts are checked for HTTP, origins for WebSockets.
+        self.gate.hosts = if config.websocket.origins.is_some() { VirtualHosts::Any } else { self.gate.hosts };
+        self
+    }
+
+    fn dispatcher(&self) -> Arc<Dispatcher> {
+        let bounds = MessageBounds {
+            batch_requests_max: self.limits.batch_requests_max as usize,
+            response_bytes_max: self.limits.response_bytes_max as usize,
+            batch_response_bytes_max: self.limits.batch_response_bytes_max as usize,
+        };
+        Arc::new(Dispatcher {
+            methods: self.methods.clone(),
+            offered: self.offered.clone(),
+            bounds,
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    fn serve(self, listener: TcpListener) {
+        let service = HttpService { gate: Arc::new(self.gate.clone()), dispatcher: self.dispatcher() };
+        let bounds = ConnectionBounds {
+            places: self.connections.clone(),
+            idle_time_max: self.limits.idle_time_max,
+            metrics: self.metrics.clone(),
+        };
+        let (methods, offered) = (self.methods.clone(), self.offered.clone());
+        let (counted, metrics) = (self.methods.clone(), self.metrics.clone());
+        let response_bytes_max = self.limits.response_bytes_max;
+        let middleware = RpcServiceBuilder::new()
+            .layer_fn(move |inner| EachCall::new(inner, response_bytes_max))
+            .layer_fn(move |inner| Metered::new(inner, counted.clone(), metrics.clone()))
+            .layer_fn(move |inner| GethWords::new(inner, methods.clone(), offered.clone()));
+        let websockets = Server::builder()
+            .set_config(websocket_config(&self.limits))
+            .set_rpc_middleware(middleware)
+            .to_service_builder();
+        let (methods, stop) = (self.methods, self.stop.clone());
+        let websockets = move || websockets.clone().build(methods.clone(), stop.clone());
+        tokio::spawn(listen::accept(listener, bounds, self.stop, service, websockets));
+    }
+
+    async fn bind_ipc(&self, path: &Path) -> Result<IpcSocket, RpcStartError> {
+        IpcSocket::bind(path).await.map_err(|source| RpcStartError::Ipc { path: path.to_owned(), source })
+    }
+
+    fn serve_ipc(self, socket: IpcSocket) {
+        let bounds = IpcBounds {
+            connections_max: self.limits.connections_max as usize,
+            request_bytes_max: self.limits.request_bytes_max as usize,
+            subscriptions_max: self.limits.subscriptions_per_connection_max,
+            notifications_max: self.limits.messages_per_connection_max as usize,
+        };
+        tokio::spawn(socket.serve(self.dispatcher(), bounds, Arc::new(subscription_ids()), self.stop));
+    }
+}
+
+fn websocket_config(limits: &RpcLimits) -> ServerConfig {
     ServerConfig::builder()
+        .ws_only()
         .max_request_body_size(limits.request_bytes_max)
         .max_response_body_size(limits.response_bytes_max)
         .max_connections(limits.connections_max)
@@ -106,21 +244,12 @@ fn server_config(limits: &RpcLimits) -> ServerConfig {
         .set_message_buffer_capacity(limits.messages_per_connection_max)
         .set_batch_request_config(BatchRequestConfig::Limit(limits.batch_requests_max))
         .enable_ws_ping(PingConfig::new().ping_interval(Duration::from_secs(30)))
-        .set_id_provider(QuantityIds(RandomStringIdProvider::new(16)))
+        .set_id_provider(subscription_ids())
         .build()
 }
 
-fn cors(origins: &CorsOrigins) -> Result<CorsLayer, RpcStartError> {
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
-    Ok(match origins {
-        CorsOrigins::None => layer.allow_origin(AllowOrigin::list([])),
-        CorsOrigins::Any => layer.allow_origin(Any),
-        CorsOrigins::List(list) if list.iter().any(|origin| origin == "*") => layer.allow_origin(Any),
-        CorsOrigins::List(list) => {
-            let parse = |origin: &String| origin.parse().map_err(|_| RpcStartError::Origin(origin.clone()));
-            layer.allow_origin(AllowOrigin::list(list.iter().map(parse).collect::<Result<Vec<_>, _>>()?))
-        }
-    })
+fn subscription_ids() -> QuantityIds {
+    QuantityIds(RandomStringIdProvider::new(16))
 }
 
 /// Subscription ids as Ethereum clients expect them: a hexadecimal string.

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Served {
     pub(crate) node: NodeHandle,
     pub(crate) address: SocketAddr,
+    pub(crate) websocket_address: SocketAddr,
     server: RpcServer,
     http: reqwest::Client,
 }
@@ -41,7 +42,13 @@ pub(crate) async fn serve_node(node: NodeHandle, change: impl FnOnce(&mut RpcCon
     let mut config = RpcConfig::insecure_dev(([127, 0, 0, 1], 0).into(), dev_accounts());
     change(&mut config);
     let server = RpcServer::start(node.clone(), config).await.unwrap();
-    Served { node, address: server.address(), server, http: reqwest::Client::new() }
+    Served {
+        node,
+        address: server.address(),
+        websocket_address: server.websocket_address(),
+        server,
+        http: reqwest::Client::new(),
+    }
 }
 
 /// The address of a dev account.
@@ -99,7 +106,7 @@ impl Served {
     }
 
     pub(crate) async fn web_socket(&self) -> WebSocket {
-        let socket = TcpStream::connect(self.address).await.unwrap();
+        let socket = TcpStream::connect(self.websocket_address).await.unwrap();
         let mut client = soketto::handshake::Client::new(socket.compat(), "localhost", "/");
         let response = client.handshake().await.unwrap();
         assert!(matches!(response, soketto::handshake::ServerResponse::Accepted { .. }), "{response:?}");

@@ -2,7 +2,7 @@
 
 use crate::support::{account, dev, serve};
 use alloy::transports::http::reqwest;
-use cryptlet_node::rpc::{CorsOrigins, Namespace};
+use cryptlet_node::rpc::{CorsOrigins, Namespace, VirtualHosts};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -78,9 +78,12 @@ async fn bounds_on_batch_and_body_are_told() {
     .await;
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_chainId" });
     let answer = served.post(Value::from(vec![request; 3]).to_string()).await;
-    assert!(answer["error"]["message"].as_str().unwrap().contains("too large"), "{answer}");
-    let long = served.post(format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"{}\"}}", "x".repeat(2_000))).await;
-    assert!(long["error"]["message"].as_str().unwrap().contains("too big"), "{long}");
+    assert_eq!(answer[0]["error"], json!({ "code": -32600, "message": "batch too large" }));
+    let client = reqwest::Client::new();
+    let post = |body| client.post(served.url()).header("content-type", "application/json").body(body).send();
+    let long = post(reqwest::Body::from("x".repeat(2_000))).await.unwrap();
+    assert_eq!(long.status(), 413);
+    assert!(long.text().await.unwrap().contains("at most 1000 bytes"));
     assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
 }
 
@@ -192,4 +195,65 @@ async fn a_server_that_is_stopped_answers_no_more() {
     let address = served.address;
     tokio::time::timeout(Duration::from_secs(10), served.stop()).await.expect("it stops");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn methods_and_types_of_http_are_taken_as_geth_takes_them() {
+    let served = dev().await;
+    let client = reqwest::Client::new();
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
+    let post = |kind: &'static str| client.post(served.url()).header("content-type", kind).body(call).send();
+    for kind in ["application/json", "application/json; charset=UTF-8", "application/json-rpc"] {
+        let answer = post(kind).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"application/json".parse().unwrap())
+        );
+        assert!(answer.text().await.unwrap().contains("0x7a69"), "{kind}");
+    }
+    assert_eq!(post("text/plain").await.unwrap().status(), 415);
+    // A load balancer's health check.
+    let healthy = client.get(served.url()).send().await.unwrap();
+    assert_eq!((healthy.status().as_u16(), healthy.text().await.unwrap()), (200, String::new()));
+    for method in [reqwest::Method::PUT, reqwest::Method::DELETE] {
+        assert_eq!(client.request(method, served.url()).send().await.unwrap().status(), 405);
+    }
+}
+
+#[tokio::test]
+async fn names_that_are_not_listed_are_not_served() {
+    let served = serve(|config| config.hosts = VirtualHosts::localhost()).await;
+    let ask = |host: &'static str| {
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
+        let request = reqwest::Client::new().post(served.url()).header("content-type", "application/json");
+        request.header("host", host).body(body).send()
+    };
+    assert_eq!(ask("evil.example").await.unwrap().status(), 403);
+    assert_eq!(ask("localhost:8545").await.unwrap().status(), 200);
+    assert_eq!(served.call("eth_chainId", json!([])).await, "0x7a69");
+}
+
+#[tokio::test]
+async fn websockets_may_have_a_port_and_methods_of_their_own() {
+    let served = serve(|config| {
+        config.namespaces = [Namespace::Eth].into();
+        // An address that is not that of HTTP, so that it gets a port of its own.
+        config.websocket.listen = Some(([127, 0, 0, 2], 0).into());
+        config.websocket.namespaces = Some([Namespace::Eth, Namespace::Net].into());
+    })
+    .await;
+    assert_eq!(served.error("net_version", json!([])).await.0, -32601);
+    let mut socket = served.web_socket().await;
+    assert_eq!(socket.call("net_version", json!([])).await, "31337");
+    assert_eq!(socket.answer("web3_clientVersion", json!([])).await["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn a_fee_that_must_be_a_mistake_is_refused() {
+    let served = serve(|config| config.limits.transaction_fee_ether_max = Some(1.0)).await;
+    let transfer = |price: &str| json!([{ "from": account(0), "to": account(1), "gas": "0x5208", "gasPrice": price }]);
+    // 21,000 gas at 10^14 wei: 2.1 ether.
+    let (code, words) = served.error("eth_sendTransaction", transfer("0x5af3107a4000")).await;
+    assert_eq!((code, words.as_str()), (-32000, "tx fee (2.10 ether) exceeds the configured cap (1.00 ether)"));
+    served.call("eth_sendTransaction", transfer("0x12a05f200")).await;
 }

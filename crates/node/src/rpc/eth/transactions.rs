@@ -67,6 +67,7 @@ impl EthTransactionsServer for Rpc {
 
     async fn send_raw_transaction_sync(&self, raw: Bytes, timeout_ms: Option<u64>) -> Result<RpcReceipt, RpcError> {
         let wait = timeout_ms.map_or(SYNC_WAIT_MAX, Duration::from_millis).min(SYNC_WAIT_MAX);
+        self.check_fee(&raw)?;
         // Subscribed before the transaction goes in, so that its block cannot be missed.
         let mut events = self.node.subscribe();
         let hash = self.node.submit(raw).await?;

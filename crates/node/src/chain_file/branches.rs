@@ -19,7 +19,8 @@ use std::collections::VecDeque;
 const BRANCH_BLOCKS_MAX: usize = 1_024;
 
 /// Takes the blocks of a file, one by one.
-pub(super) struct Importer<'a> {
+#[expect(missing_debug_implementations)] // the blocks beside the chain would drown everything else
+pub struct Importer<'a> {
     spec: &'a ChainSpec,
     chain: &'a ChainStore,
     beside: HashMap<B256, Beside>,
@@ -33,15 +34,16 @@ struct Beside {
 }
 
 /// Sees each block that became part of the chain.
-type Seen<'a> = dyn FnMut(&ExecutedBlock) + 'a;
+pub type Seen<'a> = dyn FnMut(&ExecutedBlock) + 'a;
 
 impl<'a> Importer<'a> {
-    pub(super) fn new(spec: &'a ChainSpec, chain: &'a ChainStore) -> Self {
+    /// On top of a store that holds the chain of `spec`.
+    pub fn new(spec: &'a ChainSpec, chain: &'a ChainStore) -> Self {
         Self { spec, chain, beside: HashMap::default(), arrivals: VecDeque::new() }
     }
 
     /// Takes the next block of the file.
-    pub(super) fn take(&mut self, block: RecoveredBlock, seen: &mut Seen<'_>) -> Result<(), ChainFileError> {
+    pub fn take(&mut self, block: RecoveredBlock, seen: &mut Seen<'_>) -> Result<(), ChainFileError> {
         let (number, hash, parent) = (block.number(), block.hash(), block.block().header.parent_hash);
         if self.chain.block_number(hash)?.is_some() || self.beside.contains_key(&hash) {
             return Ok(());

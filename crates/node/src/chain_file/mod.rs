@@ -20,6 +20,7 @@ mod import;
 mod rlp;
 mod source;
 
+pub use branches::{Importer, Seen};
 pub use export::{ExportReport, check_plain, export, export_rlp};
 pub use format::{BLOCK_BYTES_MAX, ChainFileError, ChainFileReader, ChainFileWriter, GENESIS_BYTES_MAX};
 pub use import::{ReplayOptions, ReplayReport, ReplayStorage, Replaying, import, replay};

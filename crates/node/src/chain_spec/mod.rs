@@ -103,6 +103,13 @@ impl ChainSpec {
         FabricDomain { chain_id: self.chain_id(), genesis_hash: self.genesis_hash }
     }
 
+    /// The same rules in an EVM that has the delegate, although neither genesis nor state say so: no block of any chain
+    /// may come out otherwise for it, unless it calls the delegate. For tests that show just that.
+    #[doc(hidden)]
+    pub fn assuming_delegate(self, limits: FabricLimits) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
     /// The total difficulty from which on blocks are made by proof of stake; `None` if the chain never merges.
     pub fn terminal_total_difficulty(&self) -> Option<U256> {
         self.genesis.config.terminal_total_difficulty

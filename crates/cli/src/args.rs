@@ -3,6 +3,7 @@
 use crate::rpc_args::RpcArgs;
 use alloy::primitives::{Address, B256};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cryptlet_node::chain_spec::EthereumHardfork;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -43,6 +44,19 @@ pub(crate) enum Command {
     /// A container worker; the host starts these itself
     #[command(hide = true)]
     Worker,
+}
+
+/// The name of a fork, as anvil spells it.
+fn hardfork(name: &str) -> Result<EthereumHardfork, String> {
+    let newest = EthereumHardfork::Osaka;
+    let known = match name.to_lowercase().replace(['-', '_'], "").as_str() {
+        "latest" => Some(newest),
+        "merge" => Some(EthereumHardfork::Paris),
+        "eip150" | "tangerinewhistle" => Some(EthereumHardfork::Tangerine),
+        "eip158" => Some(EthereumHardfork::SpuriousDragon),
+        other => other.parse().ok().filter(|fork| *fork <= newest),
+    };
+    known.ok_or_else(|| format!("`{name}` is not a fork from frontier to {}", newest.name().to_lowercase()))
 }
 
 /// How the dry runs of `eth_call` and `eth_estimateGas` are answered.
@@ -90,6 +104,10 @@ pub(crate) struct NodeArgs {
     /// Chain id of the dev chain
     #[arg(long, value_name = "ID", default_value_t = 31337, help_heading = "Dev chain")]
     pub(crate) chain_id: u64,
+    /// Rules of the dev chain: frontier, homestead, … london, … paris, shanghai, cancun, prague or osaka. Cryptlets can be called
+    /// from prague on
+    #[arg(long, value_name = "NAME", default_value = "prague", value_parser = hardfork, requires = "dev", help_heading = "Dev chain")]
+    pub(crate) hardfork: EthereumHardfork,
     /// Number of dev accounts
     #[arg(long, short = 'a', value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Dev chain")]
     pub(crate) accounts: u32,
@@ -343,6 +361,14 @@ mod tests {
         let Command::Node(node) = cli.command else { panic!("not the node command") };
         assert_eq!(node.fabric.crypto_delegate_path.as_deref(), Some("file:///d.json"));
         assert_eq!(node.fabric.crypto_delegate_signature.as_deref(), Some("0xab"));
+    }
+
+    #[test]
+    fn forks_are_called_as_anvil_calls_them() {
+        for (name, fork) in [("spuriousDragon", EthereumHardfork::SpuriousDragon), ("merge", EthereumHardfork::Paris)] {
+            assert_eq!(hardfork(name), Ok(fork));
+        }
+        assert!(hardfork("amsterdam").is_err_and(|error| error.contains("from frontier to osaka")));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use alloy::{
     signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
 };
 use anyhow::{Context, Result};
-use cryptlet_node::chain_spec::{dev_accounts, dev_genesis, dev_operator};
+use cryptlet_node::chain_spec::{dev_accounts, dev_genesis_at, dev_operator};
 use cryptlet_primitives::FabricLimits;
 
 /// The keys of a dev chain. They are public: they guard nothing.
@@ -37,7 +37,7 @@ pub(crate) fn genesis(args: &NodeArgs, accounts: &Accounts) -> Genesis {
     if let Some(blocks) = args.unavailable_after_blocks {
         limits.unavailable_after_blocks = blocks;
     }
-    let mut genesis = dev_genesis(&limits);
+    let mut genesis = dev_genesis_at(&limits, args.hardfork);
     genesis.config.chain_id = args.chain_id;
     for account in dev_accounts() {
         genesis.alloc.remove(&account.address());

@@ -1,9 +1,10 @@
 //! The chain of `cryptlet node --dev`.
 
-use super::genesis::DEV_EDITS_SETTING;
+use super::genesis::{DEV_EDITS_SETTING, FABRIC_SETTING};
 use super::system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 use alloy::genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
+use alloy_hardforks::EthereumHardfork;
 use alloy_primitives::{U256, utils::parse_ether};
 use cryptlet_primitives::{FabricLimits, system::CRYPTO_DELEGATE};
 
@@ -43,6 +44,55 @@ pub fn dev_genesis(limits: &FabricLimits) -> Genesis {
     genesis
 }
 
+/// The dev chain under the rules of an older or newer fork, from its first block on. The delegate needs Prague (EIP-7685) and
+/// is there from Prague on; before the merge, blocks have the difficulty that the rules give and nobody's seal.
+pub fn dev_genesis_at(limits: &FabricLimits, fork: EthereumHardfork) -> Genesis {
+    let mut genesis = dev_genesis(limits);
+    let config = &mut genesis.config;
+    let only = |field: &mut Option<u64>, since: EthereumHardfork| {
+        if fork < since {
+            *field = None;
+        }
+    };
+    use EthereumHardfork as Fork;
+    only(&mut config.homestead_block, Fork::Homestead);
+    only(&mut config.eip150_block, Fork::Tangerine);
+    only(&mut config.eip155_block, Fork::SpuriousDragon);
+    only(&mut config.eip158_block, Fork::SpuriousDragon);
+    only(&mut config.byzantium_block, Fork::Byzantium);
+    // One without the other has no rules (EIP-1283 was withdrawn).
+    only(&mut config.constantinople_block, Fork::Constantinople);
+    only(&mut config.petersburg_block, Fork::Constantinople);
+    only(&mut config.istanbul_block, Fork::Istanbul);
+    only(&mut config.muir_glacier_block, Fork::MuirGlacier);
+    only(&mut config.berlin_block, Fork::Berlin);
+    only(&mut config.london_block, Fork::London);
+    only(&mut config.arrow_glacier_block, Fork::ArrowGlacier);
+    only(&mut config.gray_glacier_block, Fork::GrayGlacier);
+    only(&mut config.merge_netsplit_block, Fork::Paris);
+    only(&mut config.shanghai_time, Fork::Shanghai);
+    only(&mut config.cancun_time, Fork::Cancun);
+    only(&mut config.prague_time, Fork::Prague);
+    config.osaka_time = (fork >= Fork::Osaka).then_some(0);
+    if fork < Fork::Paris {
+        (config.terminal_total_difficulty, config.terminal_total_difficulty_passed) = (None, false);
+        genesis.difficulty = U256::from(crate::execute::DIFFICULTY_MIN);
+    }
+    if fork < Fork::Prague {
+        genesis.config.extra_fields.remove(FABRIC_SETTING);
+        genesis.alloc.remove(&CRYPTO_DELEGATE);
+        let fabric = SystemContracts::of_fabric(dev_operator().address(), InitialPolicy::DEVELOPMENT);
+        let of_prague = SystemContracts::of_ethereum()
+            .accounts
+            .into_keys()
+            .filter(|address| fork < Fork::Cancun || *address != alloy::eips::eip4788::BEACON_ROOTS_ADDRESS);
+        for address in fabric.accounts.into_keys().chain(of_prague) {
+            genesis.alloc.remove(&address);
+        }
+    }
+    genesis
+}
+
 fn dev_config(limits: &FabricLimits) -> ChainConfig {
     let mut config = ChainConfig {
         chain_id: DEV_CHAIN_ID,
@@ -69,7 +119,7 @@ fn dev_config(limits: &FabricLimits) -> ChainConfig {
     };
     config
         .extra_fields
-        .insert_value("cryptletFabric".to_owned(), limits)
+        .insert_value(FABRIC_SETTING.to_owned(), limits)
         .expect("limits are plain numbers, which JSON can hold");
     config.extra_fields.insert_value(DEV_EDITS_SETTING.to_owned(), true).expect("JSON can hold a truth value");
     config

@@ -68,7 +68,10 @@ pub enum GenesisError {
         /// What is missing.
         why: &'static str,
     },
-    /// Number of the first block without a difficulty to go on from.
+    /// Proof of authority before the merge.
+    #[error("config.clique is set, and the chain begins before its merge: blocks of Clique cannot be verified here")]
+    Clique,
+    /// No difficulty to go on from.
     #[error("difficulty is 0, but the chain begins before the merge: set terminalTotalDifficulty to 0, or difficulty")]
     NoDifficulty,
     /// The delegate needs EIP-7685 requests.
@@ -118,6 +121,9 @@ pub enum GenesisError {
     GasLimit(u64),
 }
 
+/// The setting that turns the delegate on.
+pub(crate) const FABRIC_SETTING: &str = "cryptletFabric";
+
 /// The setting that lets blocks carry development edits.
 pub(crate) const DEV_EDITS_SETTING: &str = "cryptletDevEdits";
 
@@ -160,7 +166,7 @@ pub fn genesis_header(genesis: &Genesis, hardforks: &impl EthereumHardforks) -> 
 
 /// The delegate's limits, if the chain has a delegate.
 pub(super) fn fabric_limits(genesis: &Genesis) -> Result<Option<FabricLimits>, GenesisError> {
-    let Some(read) = genesis.config.extra_fields.get_deserialized::<FabricLimits>("cryptletFabric") else {
+    let Some(read) = genesis.config.extra_fields.get_deserialized::<FabricLimits>(FABRIC_SETTING) else {
         return Ok(None);
     };
     let limits = read.map_err(GenesisError::LimitsJson)?;
@@ -191,6 +197,13 @@ pub(super) fn validate(
         return Err(GenesisError::ForkUnsupported { field, why });
     }
     super::forks::check_order(&genesis.config)?;
+    if genesis.config.clique.is_some() {
+        let is_merged = genesis.config.terminal_total_difficulty.is_some_and(|terminal| genesis.difficulty >= terminal);
+        if !is_merged {
+            return Err(GenesisError::Clique);
+        }
+        tracing::warn!("config.clique means nothing behind the merge; it is ignored");
+    }
     if genesis.difficulty.is_zero() && genesis.config.terminal_total_difficulty != Some(U256::ZERO) {
         return Err(GenesisError::NoDifficulty);
     }

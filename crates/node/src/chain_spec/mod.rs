@@ -11,18 +11,20 @@ mod system_contracts;
 #[cfg(test)]
 mod tests;
 
-pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_operator};
+pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator};
 pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{GenesisError, genesis_header};
 pub use rules::BlockRules;
 pub use system_contracts::{InitialPolicy, SystemContracts, delegate_account};
+
+pub use alloy_hardforks::EthereumHardfork;
 
 use crate::types::{Block, Header};
 use alloy::consensus::BlockBody;
 use alloy::eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
 use alloy::genesis::Genesis;
 use alloy_evm::eth::spec::EthExecutorSpec;
-use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, EthereumHardforks, ForkCondition};
+use alloy_hardforks::{EthereumChainHardforks, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, U256};
 use cryptlet_primitives::{FabricDomain, FabricLimits};
 

@@ -1,6 +1,6 @@
 //! Genesis files, good and bad.
 
-use super::{ChainSpec, GenesisError, dev_accounts, dev_genesis, dev_operator};
+use super::{ChainSpec, EthereumHardfork, GenesisError, dev_accounts, dev_genesis, dev_genesis_at, dev_operator};
 use alloy::genesis::Genesis;
 use alloy_primitives::{B256, U256, address, bytes};
 use cryptlet_primitives::{FabricLimits, system::CRYPTO_DELEGATE};
@@ -31,6 +31,47 @@ fn a_genesis_survives_json() {
     let spec = ChainSpec::dev();
     let json = serde_json::to_string(spec.genesis()).expect("JSON");
     assert_eq!(ChainSpec::from_json(&json).expect("valid").genesis_hash(), spec.genesis_hash());
+}
+
+#[test]
+fn a_dev_chain_starts_under_any_fork_and_has_a_delegate_from_prague_on() {
+    for fork in EthereumHardfork::VARIANTS.iter().take_while(|fork| **fork <= EthereumHardfork::Osaka) {
+        let spec = ChainSpec::from_genesis(dev_genesis_at(&FabricLimits::default(), *fork)).expect("it is valid");
+        assert_eq!(spec.limits().is_some(), *fork >= EthereumHardfork::Prague, "{fork}");
+        assert!(spec.takes_dev_edits(), "{fork}");
+        let header = spec.genesis_header();
+        assert_eq!(header.base_fee_per_gas.is_some(), *fork >= EthereumHardfork::London, "{fork}");
+        assert_eq!(header.difficulty.is_zero(), *fork >= EthereumHardfork::Paris, "{fork}");
+    }
+    let berlin = ChainSpec::from_genesis(dev_genesis_at(&FabricLimits::default(), EthereumHardfork::Berlin));
+    assert_eq!(berlin.map(|spec| spec.spec_id_of(spec.genesis_header())).ok(), Some(SpecId::BERLIN));
+    let prague = dev_genesis_at(&FabricLimits::default(), EthereumHardfork::Prague);
+    assert_eq!(prague, dev_genesis(&FabricLimits::default()));
+}
+
+#[test]
+fn a_genesis_as_hive_writes_it_is_understood() {
+    let json = r#"{
+        "config": {"chainId": 3503995874084926, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
+                   "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0, "istanbulBlock": 0,
+                   "muirGlacierBlock": 0, "berlinBlock": 0, "londonBlock": 0, "arrowGlacierBlock": 0, "grayGlacierBlock": 0,
+                   "mergeNetsplitBlock": 0, "shanghaiTime": 0, "cancunTime": 0, "pragueTime": 0,
+                   "terminalTotalDifficulty": 131072, "ethash": {},
+                   "depositContractAddress": "0x0000000000000000000000000000000000000000"},
+        "nonce": "0x0", "timestamp": "0", "extraData": "0x68697665636861696e", "gasLimit": "37699104",
+        "difficulty": "0x20000", "mixHash": "0x0000000000000000000000000000000000000000000000000000000000000000",
+        "coinbase": "0x0000000000000000000000000000000000000000",
+        "alloc": {"0c2c51a0990aee1d73c1228de158688341557508": {"balance": "0xc097ce7bc90715b34b9f1000000000"},
+                  "0x8bebc8ba651aee624937e7d897853ac30c95a067": {"balance": "12", "nonce": "0x1",
+                      "storage": {"0x01": "0x02", "0x0000000000000000000000000000000000000000000000000000000000000003": "0x4"}}},
+        "number": "0x0", "gasUsed": "0x0", "baseFeePerGas": "0x3b9aca00", "excessBlobGas": null, "blobGasUsed": null,
+        "parentHash": "0x0000000000000000000000000000000000000000000000000000000000000000"
+    }"#;
+    let spec = ChainSpec::from_json(json).expect("valid");
+    assert_eq!((spec.chain_id(), spec.genesis_header().gas_limit), (3_503_995_874_084_926, 37_699_104));
+    // The block after it is the first of the proof of stake.
+    let next = crate::types::Header { number: 1, timestamp: 10, ..Default::default() };
+    assert_eq!(spec.spec_id_of(&next), SpecId::PRAGUE);
 }
 
 #[test]

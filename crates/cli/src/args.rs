@@ -125,6 +125,9 @@ pub(crate) struct NodeArgs {
     pub(crate) unavailable_after_blocks: Option<u32>,
 
     #[command(flatten)]
+    pub(crate) state: StateArgs,
+
+    #[command(flatten)]
     pub(crate) fabric: FabricArgs,
     /// Milliseconds a host has for one answer
     #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(10..=600_000), help_heading = "Cryptlet fabric")]
@@ -144,6 +147,24 @@ pub(crate) struct NodeArgs {
     pub(crate) sync: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// A state from a file and into a file, in anvil's format.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "State file")]
+pub(crate) struct StateArgs {
+    /// Load the state from this file if it is there, and dump it there on exit (a folder stands for its state.json)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["load_state", "dump_state", "datadir"])]
+    pub(crate) state: Option<PathBuf>,
+    /// Begin with a state that was dumped by this node or by anvil
+    #[arg(long, value_name = "FILE", conflicts_with = "datadir")]
+    pub(crate) load_state: Option<PathBuf>,
+    /// Dump the state to this file on exit
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump_state: Option<PathBuf>,
+    /// Dump the state every so many seconds too
+    #[arg(long, short = 's', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) state_interval: Option<u64>,
 }
 
 /// Which fabric, and as whom.

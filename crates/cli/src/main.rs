@@ -17,6 +17,7 @@ mod registry;
 mod rpc;
 mod rpc_args;
 mod signals;
+mod state_file;
 
 use args::{Cli, Command};
 use clap::Parser;

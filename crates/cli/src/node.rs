@@ -11,6 +11,7 @@ use crate::{
     progress::Progress,
     rpc::Chain,
     signals,
+    state_file::StateFiles,
 };
 use anyhow::{Context, Result, bail};
 use cryptlet_node::{
@@ -39,6 +40,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
             "which chain? Use --dev for a development chain, or --genesis FILE, or --datadir DIR of an existing chain"
         );
     }
+    let state_files = StateFiles::of(&args.state)?;
     let progress = Progress::start(args.output, "opening the chain");
     let data = DataFolder::open(args.datadir.as_deref())?;
     let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
@@ -77,15 +79,19 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         }
         _ => Deployments::default(),
     };
+    state_files.load(&node).await?;
+    node.reset_comes_back_here();
     begin_mining(&args, &node).await?;
+    let dumping = state_files.keep_dumping(&node);
     progress.done();
     let mut ready = Ready::new(&server, spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
     ready.metrics = metrics.as_ref().map(MetricsServer::url);
     dev::print(&ready, &args);
 
     signals::until_asked_to_stop().await?;
-    drop(metrics);
+    drop((metrics, dumping));
     server.stop().await;
+    state_files.dump(&node).await?;
     node.stop().await;
     drop(fabric);
     data.close()?;

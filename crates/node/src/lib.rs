@@ -11,6 +11,7 @@ pub mod pool;
 pub mod rpc;
 pub mod service;
 pub mod state;
+pub mod state_file;
 pub mod store;
 pub mod trie;
 pub mod types;

@@ -5,6 +5,7 @@
 //! still be replayed from the chain's own record (ADR 0010).
 
 mod blobs;
+mod dump;
 mod erc20;
 mod impersonation;
 mod info;
@@ -61,6 +62,7 @@ fn methods(rpc: &Rpc, dialect: Dialect) -> RpcModule<()> {
         mining::register,
         time::register,
         snapshots::register,
+        dump::register,
         reorg::register,
         reset::register,
         pool::register,

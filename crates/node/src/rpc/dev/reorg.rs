@@ -59,10 +59,10 @@ pub(super) fn register(group: &mut Group) -> Registered {
 
 impl Rpc {
     async fn reorg(&self, depth: u64, pairs: Vec<(Wanted, u64)>) -> Result<(), RpcError> {
+        let above = self.height_below("Reorg", depth)?;
         if depth > DEPTH_MAX {
             return Err(RpcError::invalid(format!("cannot reorganize {depth} blocks; at most {DEPTH_MAX}")));
         }
-        let above = self.height_below("Reorg", depth)?;
         let mut blocks: Vec<Vec<PooledTransaction>> = (0..depth).map(|_| Vec::new()).collect();
         let mut nonces = BTreeMap::new();
         for (wanted, index) in pairs {

@@ -61,7 +61,7 @@ const steps = [
   ['anvil_setAutomine', true], ['anvil_getIntervalMining'], ['anvil_getAutomine'],
   // Snapshots.
   ['evm_snapshot'], ['anvil_setBalance', X, '0x7'], ['evm_mine'], ['evm_snapshot'], ['anvil_metadata'], ['evm_revert', '0x0'],
-  ['eth_getBalance', X, 'latest'], ['evm_revert', '0x1'], ['evm_revert', '0x77'], ['eth_blockNumber'],
+  ['eth_getBalance', X, 'latest'], ['evm_revert', '0x77'], ['eth_blockNumber'],
   // Impersonation.
   ['eth_sendTransaction', { from: X, to: A1, value: '0x1' }], ['anvil_impersonateAccount', X], ['eth_accounts'],
   ['eth_sendTransaction', { from: X, to: A1, value: '0x1' }], ['eth_getTransactionReceipt', (at) => at.last],
@@ -83,17 +83,18 @@ const steps = [
   ['anvil_setRpcUrl', 'http://localhost:1'], ['anvil_foo'],
 ];
 
-// Methods that only one of the two answers, or answers otherwise, and why. The key is method and place in the script.
+// Where this node answers otherwise, and why. The key is the method with its place among the calls of that method.
 const differences = {
-  'anvil_setBalance:7': 'the words of a missing parameter are the JSON-RPC library\'s',
-  'evm_setNextBlockTimestamp:46': 'we name the block that is in the way: two blocks never have one time here',
-  'eth_sendTransaction:75': 'geth\'s words and code for an account without key',
-  'eth_getTransactionByHash:79': 'the mark of an impersonated sender stands where anvil has zeros',
-  'anvil_reorg:101': 'the first block of the chain bounds the height',
-  'anvil_rollback:105': 'the first block of the chain bounds the height',
-  'anvil_setChainId:111': 'the chain id is part of the genesis',
-  'anvil_setRpcUrl:115': 'there is nothing to fork',
-  'anvil_foo:116': 'geth\'s words for a method that is not there',
+  'anvil_setBalance 4': 'the words for a missing parameter are the JSON-RPC library\'s',
+  'hardhat_setBalance 1': 'Hardhat answers true; anvil null under every name',
+  'hardhat_mine 1': 'Hardhat answers true; anvil null under every name',
+  'hardhat_setMinGasPrice 1': 'the refusal names the method that was called',
+  'evm_setNextBlockTimestamp 1': 'we name the time that is in the way: two blocks never have one time here',
+  'eth_sendTransaction 1': 'geth\'s words and code for an account without a key',
+  'eth_getTransactionByHash 1': 'the mark of an impersonated sender stands where anvil has zeros',
+  'anvil_setChainId 1': 'the chain id is part of the genesis',
+  'anvil_setRpcUrl 1': 'there is nothing to fork',
+  'anvil_foo 1': 'geth\'s words for a method that is not there',
 };
 
 /** What does not depend on which of the two chains it is. */
@@ -121,7 +122,9 @@ async function play(url) {
     const filled = params.map((param) => (typeof param === 'function' ? param(at) : param));
     const { result, error } = await chain.call(method, ...filled);
     if (/^eth_send/.test(method) && result) [at.last, at.sent] = [result, result];
-    if (error) answers.push({ error: { code: error.code, message: error.message } });
+    // A height within words counts from where the chain began.
+    const words = error?.message.replace(/(current height )(\d+)/, (_, before, height) => before + (height - chain.start));
+    if (error) answers.push({ error: { code: error.code, message: words } });
     else if (/^eth_send|anvil_dropTransaction/.test(method)) answers.push({ result: result === null ? null : 'a hash' });
     else if (method === 'eth_blockNumber') answers.push({ result: Number(result) - chain.start });
     else answers.push({ result: comparable(result, at) });
@@ -131,10 +134,11 @@ async function play(url) {
 
 test('a script of every cheat is answered as anvil answers it', { skip }, async () => {
   const [mine, anvils] = [await play(ours.ready.http), await play(theirs.url)];
-  const found = {};
+  const [found, seen] = [{}, {}];
   steps.forEach(([method], place) => {
+    seen[method] = (seen[method] ?? 0) + 1;
     const [a, b] = [mine[place], anvils[place]];
-    if (JSON.stringify(a) !== JSON.stringify(b)) found[`${method}:${place}`] = { cryptlet: a, anvil: b };
+    if (JSON.stringify(a) !== JSON.stringify(b)) found[`${method} ${seen[method]}`] = { cryptlet: a, anvil: b };
   });
   const unexpected = Object.entries(found).filter(([key]) => !(key in differences));
   assert.deepEqual(unexpected, [], JSON.stringify(unexpected, null, 1));

@@ -81,63 +81,62 @@ for (const mode of ['anvil', 'hardhat']) {
 }
 
 test("Hardhat's network helpers, every one, against this node as an external network", async () => {
-  const { createHardhatRuntimeEnvironment } = await import('hardhat/hre');
-  const { default: helpersPlugin } = await import('@nomicfoundation/hardhat-network-helpers');
-  const hre = await createHardhatRuntimeEnvironment({
-    plugins: [helpersPlugin], networks: { cryptlet: { type: 'http', url, chainId: 31337 } },
+  Object.assign(process.env, {
+    CRYPTLET_URL: url, HARDHAT_NETWORK: 'cryptlet', HARDHAT_DISABLE_TELEMETRY_PROMPT: 'true',
+    HARDHAT_CONFIG: path.join(root, 'tests/e2e/support/hardhat.config.cjs'),
   });
-  const connection = await hre.network.connect('cryptlet');
-  try {
-    const { networkHelpers: helpers, provider } = connection;
-    const request = (method, ...params) => provider.request({ method, params });
-    const snapshot = await helpers.takeSnapshot();
-    await helpers.setBalance(X, parseEther('3'));
-    assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), parseEther('3'));
-    await helpers.setNonce(X, 9);
-    await helpers.setCode(X, '0x600160005500');
-    await helpers.setStorageAt(X, 3, 5);
-    assert.equal(await helpers.getStorageAt(X, 3), WORD);
-    await helpers.setCoinbase(X);
-    await helpers.setPrevRandao(77);
-    await helpers.setNextBlockBaseFeePerGas(2_000_000_000);
-    await helpers.setBlockGasLimit(60_000_000);
-    await helpers.mine();
-    const block = await request('eth_getBlockByNumber', 'latest', false);
-    assert.deepEqual([block.miner, Number(block.baseFeePerGas), Number(block.gasLimit), BigInt(block.mixHash)],
-      [X.toLowerCase(), 2_000_000_000, 60_000_000, 77n]);
-    const height = await helpers.time.latestBlock();
-    await helpers.mine(3, { interval: 60 });
-    await helpers.mineUpTo(height + 5);
-    assert.equal(await helpers.time.latestBlock(), height + 5);
-    const now = await helpers.time.latest();
-    await helpers.time.increase(100);
-    assert.ok(await helpers.time.latest() >= now + 100);
-    await helpers.time.increaseTo(now + 1000);
-    assert.equal(await helpers.time.latest(), now + 1000);
-    await helpers.time.setNextBlockTimestamp(now + 2000);
-    await helpers.mine();
-    assert.equal(await helpers.time.latest(), now + 2000);
-    await helpers.impersonateAccount(X);
-    const hash = await request('eth_sendTransaction', { from: X, to: funded[1], value: '0x1', gas: '0x5208' });
-    assert.equal((await request('eth_getTransactionReceipt', hash)).status, '0x1');
-    await helpers.stopImpersonatingAccount(X);
-    await request('evm_setAutomine', false);
-    const waiting = await request('eth_sendTransaction', { from: funded[0], to: funded[1], value: '0x1', gas: '0x5208' });
-    assert.equal(await helpers.dropTransaction(waiting), true);
-    await request('evm_setAutomine', true);
-    let runs = 0;
-    const fixture = async () => { runs += 1; await helpers.setBalance(X, 5n); return 'made'; };
-    assert.equal(await helpers.loadFixture(fixture), 'made');
-    await helpers.setBalance(X, 6n);
-    assert.equal(await helpers.loadFixture(fixture), 'made');
-    assert.equal(runs, 1);
-    assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), 5n);
-    helpers.clearSnapshots();
-    await snapshot.restore();
-    assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), 0n);
-  } finally {
-    await connection.close();
-  }
+  const { default: hre } = await import('hardhat');
+  const { default: helpers } = await import('@nomicfoundation/hardhat-network-helpers');
+  const { provider } = hre.network;
+  const request = (method, ...params) => provider.request({ method, params });
+  const snapshot = await helpers.takeSnapshot();
+  await helpers.setBalance(X, parseEther('3'));
+  assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), parseEther('3'));
+  await helpers.setNonce(X, 9);
+  await helpers.setCode(X, '0x600160005500');
+  await helpers.setStorageAt(X, 3, 5);
+  assert.equal(await helpers.getStorageAt(X, 3), WORD);
+  await helpers.setCoinbase(X);
+  await helpers.setPrevRandao(77);
+  await helpers.setNextBlockBaseFeePerGas(2_000_000_000);
+  await helpers.setBlockGasLimit(60_000_000);
+  await helpers.mine();
+  const block = await request('eth_getBlockByNumber', 'latest', false);
+  assert.deepEqual([block.miner, Number(block.baseFeePerGas), Number(block.gasLimit), BigInt(block.mixHash)],
+    [X.toLowerCase(), 2_000_000_000, 60_000_000, 77n]);
+  const height = await helpers.time.latestBlock();
+  await helpers.mine(3, { interval: 60 });
+  await helpers.mineUpTo(height + 5);
+  assert.equal(await helpers.time.latestBlock(), height + 5);
+  const now = await helpers.time.latest();
+  await helpers.time.increase(100);
+  assert.ok(await helpers.time.latest() >= now + 100);
+  await helpers.time.increaseTo(now + 1000);
+  assert.equal(await helpers.time.latest(), now + 1000);
+  await helpers.time.setNextBlockTimestamp(now + 2000);
+  await helpers.mine();
+  assert.equal(await helpers.time.latest(), now + 2000);
+  await helpers.impersonateAccount(X);
+  const hash = await request('eth_sendTransaction', { from: X, to: funded[1], value: '0x1', gas: '0x5208' });
+  assert.equal((await request('eth_getTransactionReceipt', hash)).status, '0x1');
+  await helpers.stopImpersonatingAccount(X);
+  await request('evm_setAutomine', false);
+  const waiting = await request('eth_sendTransaction', { from: funded[0], to: funded[1], value: '0x1', gas: '0x5208' });
+  assert.equal(await helpers.dropTransaction(waiting), true);
+  await request('evm_setAutomine', true);
+  let runs = 0;
+  const fixture = async () => { runs += 1; await helpers.setBalance(X, 5n); return 'made'; };
+  assert.equal(await helpers.loadFixture(fixture), 'made');
+  await helpers.setBalance(X, 6n);
+  assert.equal(await helpers.loadFixture(fixture), 'made');
+  assert.equal(runs, 1);
+  assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), 5n);
+  await helpers.clearSnapshots();
+  await snapshot.restore();
+  assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), 0n);
+  await helpers.setBalance(X, 7n);
+  await helpers.reset();
+  assert.equal(BigInt(await request('eth_getBalance', X, 'latest')), 0n);
 });
 
 test('cast rpc and cast send --unlocked act as a stranger; forge script broadcasts as one', async () => {

@@ -26,6 +26,9 @@ pub(crate) struct RpcArgs {
     /// Port of the JSON-RPC server, also spelt --http.port; 0 takes a free one
     #[arg(long = "port", short = 'p', alias = "http.port", value_name = "PORT", default_value_t = 8545)]
     pub(crate) http_port: u16,
+    /// What web3_clientVersion answers; Hardhat's network helpers want one that begins with "hardhat" or "anvil"
+    #[arg(long, value_name = "TEXT")]
+    client_version: Option<String>,
     /// Accepted for the sake of geth's users: HTTP is always on
     #[arg(long = "http", hide = true)]
     http: bool,
@@ -141,6 +144,7 @@ impl RpcArgs {
         let ether_max = self.tx_fee_cap.unwrap_or(if is_dev { 0.0 } else { NETWORK_FEE_CAP });
         Ok(RpcConfig {
             cors,
+            client_version: self.client_version.clone(),
             hosts: self.http_vhosts.clone().map_or(defaults.hosts, VirtualHosts::List),
             namespaces: self.http_api.as_deref().map_or(defaults.namespaces, chosen),
             websocket,

@@ -23,6 +23,8 @@ pub struct RpcConfig {
     pub ipc_namespaces: BTreeSet<Namespace>,
     /// Accounts the node signs for. Whoever reaches the port can spend from them: development only.
     pub insecure_accounts: Vec<PrivateKeySigner>,
+    /// What `web3_clientVersion` answers instead of the node's own name and version.
+    pub client_version: Option<String>,
     /// Methods of whoever starts the node, beside its own.
     pub extensions: Methods,
     /// Bounds.
@@ -41,6 +43,7 @@ impl RpcConfig {
             ipc: None,
             ipc_namespaces: Namespace::ALL.into(),
             insecure_accounts: accounts,
+            client_version: None,
             extensions: Methods::new(),
             limits: RpcLimits::default(),
         }
@@ -57,6 +60,7 @@ impl RpcConfig {
             ipc: None,
             ipc_namespaces: Namespace::PUBLIC.into_iter().chain([Namespace::Debug, Namespace::Txpool]).collect(),
             insecure_accounts: Vec::new(),
+            client_version: None,
             extensions: Methods::new(),
             limits: RpcLimits::default(),
         }

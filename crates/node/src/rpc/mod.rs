@@ -52,6 +52,7 @@ pub(crate) struct Rpc(Arc<Context>);
 pub(crate) struct Context {
     node: NodeHandle,
     accounts: Accounts,
+    client_version: String,
     filters: Filters,
     limits: RpcLimits,
     simulations: Places,
@@ -72,11 +73,17 @@ impl std::ops::Deref for Rpc {
 }
 
 impl Rpc {
-    fn new(node: NodeHandle, signers: Vec<PrivateKeySigner>, limits: RpcLimits) -> Self {
+    fn new(
+        node: NodeHandle,
+        signers: Vec<PrivateKeySigner>,
+        client_version: Option<String>,
+        limits: RpcLimits,
+    ) -> Self {
         let filters = Filters::new(limits.filters_max, limits.filter_idle_max, node.rewinds().clone());
         Self(Arc::new(Context {
             node,
             accounts: Accounts::new(signers),
+            client_version: client_version.unwrap_or_else(web3::client_version),
             filters,
             limits,
             simulations: Places::new(limits.simulations_max, limits.waiting_max, limits.call_time_max),

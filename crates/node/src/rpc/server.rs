@@ -69,7 +69,7 @@ impl RpcServer {
     /// Starts to serve `node`.
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
         let metrics = node.meters();
-        let rpc = Rpc::new(node, config.insecure_accounts.clone(), config.limits);
+        let rpc = Rpc::new(node, config.insecure_accounts.clone(), config.client_version.clone(), config.limits);
         let offered = Offered::new(&rpc, &config);
         let mut methods = Methods::from(methods(&rpc, &config.all_namespaces()));
         methods.merge(config.extensions.clone())?;

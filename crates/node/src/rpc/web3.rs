@@ -15,7 +15,7 @@ pub(crate) trait Web3 {
 
 impl Web3Server for Rpc {
     fn client_version(&self) -> Result<String, RpcError> {
-        Ok(client_version())
+        Ok(self.client_version.clone())
     }
 
     fn sha3(&self, data: Bytes) -> Result<B256, RpcError> {

@@ -220,7 +220,7 @@ mod tests {
                          "storage": {"0x0": "0x1"}}}
         }"#;
         let state = LoadedState::read(document.as_bytes()).expect("a state");
-        let account = &state.accounts[&"0x00000000000000000000000000000000000000bb".parse().expect("an address")];
+        let account = &state.accounts[&Address::with_last_byte(0xbb)];
         assert_eq!((account.nonce, account.storage[&U256::ZERO]), (U256::from(3), U256::from(1)));
         assert_eq!(state.block.expect("a block").timestamp, U256::from(7));
     }

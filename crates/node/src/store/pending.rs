@@ -75,19 +75,6 @@ impl ChainStore {
         Ok(())
     }
 
-    /// The state that transactions of block `number` began on: its parent's, with the edits that the block carries.
-    pub fn state_before_transactions(&self, number: u64) -> Result<StateSnapshot, StoreError> {
-        let parent = number.checked_sub(1).ok_or(StoreError::UnknownBlock { number, head: self.head()?.number })?;
-        let state = self.state_at(parent)?;
-        let requests = self.requests(number)?.unwrap_or_default();
-        let damaged = |detail: String| StoreError::corrupt(Table::Requests, &super::schema::number_key(number), detail);
-        let Some(edits) = DevEdits::of_requests(requests.iter()).map_err(|error| damaged(error.to_string()))? else {
-            return Ok(state);
-        };
-        let overlay = StateOverlay::new(&edits.accounts).map_err(|error| damaged(error.to_string()))?;
-        Ok(state.with_overlay(overlay))
-    }
-
     /// What lies over the state after the block with this hash.
     pub(super) fn overlay_on(&self, state: &StateSnapshot) -> Result<Option<StateOverlay>, StoreError> {
         let pending = self.inner.pending.read();

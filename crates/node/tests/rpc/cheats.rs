@@ -380,3 +380,27 @@ async fn small_things_are_answered_as_the_others_do() {
     assert_eq!(served.height().await, 1);
     assert!(served.error("anvil_impersonateSignature", json!([])).await.1.contains("ecrecover"));
 }
+
+#[tokio::test]
+async fn a_dumped_state_is_loaded_by_another_chain() {
+    let (from, to) = (dev().await, dev().await);
+    from.call("anvil_setBalance", json!([stranger(), ETHER])).await;
+    from.call("anvil_setCode", json!([stranger(), "0x600160005500"])).await;
+    from.call("anvil_setStorageAt", json!([stranger(), "0x7", B256::repeat_byte(2)])).await;
+    from.call("anvil_mine", json!(["0x5"])).await;
+    from.call("anvil_setNonce", json!([stranger(), "0x9"])).await;
+    let dumped = from.call("anvil_dumpState", json!([])).await;
+    assert!(dumped.as_str().unwrap().starts_with("0x1f8b"), "packed with gzip");
+    to.call("anvil_setStorageAt", json!([stranger(), "0x8", B256::repeat_byte(3)])).await;
+    assert_eq!(to.call("hardhat_loadState", json!([dumped])).await, true);
+    assert_eq!(to.height().await, 5);
+    assert_eq!(balance(&to, stranger()).await, big(&json!(ETHER)));
+    assert_eq!(to.call("eth_getTransactionCount", json!([stranger(), "latest"])).await, "0x9", "set after the head");
+    assert_eq!(to.call("eth_getCode", json!([stranger(), "latest"])).await, "0x600160005500");
+    for (slot, byte) in [("0x7", 2), ("0x8", 3)] {
+        let shown = to.call("eth_getStorageAt", json!([stranger(), slot, "latest"])).await;
+        assert_eq!(shown, json!(B256::repeat_byte(byte)), "a state is laid over the one that is there");
+    }
+    let (code, message) = to.error("anvil_loadState", json!(["0x00"])).await;
+    assert!(code == -32602 && message.starts_with("Failed to decode state dump"), "{code} {message}");
+}

@@ -1,7 +1,7 @@
 //! What the node is, and switches that this node does not need.
 
 use super::{Dialect, Group, Registered};
-use crate::rpc::{Rpc, RpcError, web3};
+use crate::rpc::{Rpc, RpcError};
 use alloy_primitives::{U64, U256};
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ impl Rpc {
     fn metadata(&self) -> Result<Value, RpcError> {
         let head = self.node.head();
         Ok(json!({
-            "clientVersion": web3::client_version(),
+            "clientVersion": self.client_version,
             "clientSemver": env!("CARGO_PKG_VERSION"),
             "clientCommitSha": null,
             "chainId": self.node.spec().chain_id(),

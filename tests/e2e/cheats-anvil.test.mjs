@@ -79,7 +79,7 @@ const steps = [
   ['anvil_rollback', 100000], ['anvil_rollback', 1],
   // The rest.
   ['anvil_nodeInfo'], ['anvil_getBlobByHash', word(1)], ['anvil_getBlobsByTransactionHash', word(1)], ['anvil_loadState', '0x00'],
-  ['anvil_setChainId', 31337], ['anvil_reset', { forking: null }], ['eth_blockNumber'], ['eth_getBalance', X, 'latest'],
+  ['anvil_setChainId', 31337], ['anvil_reset'], ['eth_blockNumber'], ['eth_getBalance', X, 'latest'],
   ['anvil_setRpcUrl', 'http://localhost:1'], ['anvil_foo'],
 ];
 
@@ -92,6 +92,7 @@ const differences = {
   'evm_setNextBlockTimestamp 1': 'we name the time that is in the way: two blocks never have one time here',
   'eth_sendTransaction 1': 'geth\'s words and code for an account without a key',
   'eth_getTransactionByHash 1': 'the mark of an impersonated sender stands where anvil has zeros',
+  'anvil_loadState 1': 'the reason stands behind anvil\'s words',
   'anvil_setChainId 1': 'the chain id is part of the genesis',
   'anvil_setRpcUrl 1': 'there is nothing to fork',
   'anvil_foo 1': 'geth\'s words for a method that is not there',

@@ -39,6 +39,8 @@ mod pool;
 mod records;
 #[path = "rpc/simulate_v1.rs"]
 mod simulate_v1;
+#[path = "rpc/stateless.rs"]
+mod stateless;
 #[path = "rpc/states.rs"]
 mod states;
 #[path = "rpc/subscriptions.rs"]

@@ -18,10 +18,14 @@ use std::collections::VecDeque;
 /// Blocks beside the chain that are kept in memory; the oldest are forgotten first.
 const BRANCH_BLOCKS_MAX: usize = 1_024;
 
+/// Nobody waits for a single block of a file, so they are settled together.
+const SETTLE_EVERY_BLOCKS: u64 = 256;
+
 /// Takes the blocks of a file, one by one.
 #[expect(missing_debug_implementations)] // the blocks beside the chain would drown everything else
 pub struct Importer<'a> {
     spec: &'a ChainSpec,
+    /// Seen with the blocks that are not settled yet.
     chain: &'a ChainStore,
     beside: HashMap<B256, Beside>,
     arrivals: VecDeque<B256>,
@@ -71,7 +75,10 @@ impl<'a> Importer<'a> {
 
     fn append(&self, head: &Sealed<Header>, block: RecoveredBlock, seen: &mut Seen<'_>) -> Result<(), ChainFileError> {
         let replayed = replay_block(self.spec, self.chain, head, block)?;
-        replayed.commit(self.chain)?;
+        let head = replayed.append(self.chain)?;
+        if head.number.is_multiple_of(SETTLE_EVERY_BLOCKS) {
+            self.chain.settle()?;
+        }
         seen(&replayed.executed);
         Ok(())
     }

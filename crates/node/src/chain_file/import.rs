@@ -152,7 +152,10 @@ pub fn import<R: BufRead + Send>(
                 }
             }
         });
-        execute_all(Importer::new(spec, chain), blocks, until_block, replaying, report)
+        let written = chain.with_unsettled();
+        let report = execute_all(Importer::new(spec, &written), blocks, until_block, replaying, report);
+        chain.settle()?;
+        report
     })
 }
 

@@ -44,8 +44,17 @@ pub struct FinishedBlock {
 impl FinishedBlock {
     /// Stores the block and makes it the head.
     pub fn commit(&self, chain: &ChainStore) -> Result<Sealed<Header>, StoreError> {
+        chain.commit(self.parts())
+    }
+
+    /// Writes the block on top of the written ones; readers see it when it is settled ([`ChainStore::settle`]).
+    pub fn append(&self, chain: &ChainStore) -> Result<Sealed<Header>, StoreError> {
+        chain.append(self.parts())
+    }
+
+    fn parts(&self) -> CommitBlock<'_> {
         let ExecutedBlock { block, hash, requests, receipts, senders, .. } = &self.executed;
-        chain.commit(CommitBlock { block, hash: *hash, senders, receipts, requests, state: &self.state })
+        CommitBlock { block, hash: *hash, senders, receipts, requests, state: &self.state }
     }
 }
 

@@ -55,8 +55,8 @@ async fn judge(
         let storage = |error: &dyn std::fmt::Display| {
             FabricFault::new(UnavailableReason::HostUnreachable, format!("this node cannot read its state: {error}"))
         };
-        let head = shared.chain.head().map_err(|error| storage(&error))?;
-        let state = shared.chain.state_at(head.number).map_err(|error| storage(&error))?;
+        let head = shared.tip.head().map_err(|error| storage(&error))?;
+        let state = shared.tip.state_at(head.number).map_err(|error| storage(&error))?;
         let scope = delegate_scope(&shared.spec, &head, state)
             .ok_or_else(|| FabricFault::new(UnavailableReason::Refused, "this chain has no delegate"))?;
         judge_answer(&scope, &invocation, answer)
@@ -87,7 +87,7 @@ pub fn judge_answer(
     let recovered = RecoveredRecord::recover(record, &scope.domain);
     match verify(scope, &recovered) {
         Ok(Ok(())) => Ok(recovered),
-        Ok(Err(record_fault)) => fault(reason_of(&record_fault), record_fault.to_string()),
+        Ok(Err(record_fault)) => fault(record_fault.reason(), record_fault.to_string()),
         Err(error) => fault(UnavailableReason::HostUnreachable, format!("this node cannot read its state: {error}")),
     }
 }
@@ -112,16 +112,4 @@ fn verify(
     };
     let block = BlockFacts { number: scope.block_number(), canonical_anchor };
     Ok(verify_record(recovered, &cryptlet, instance.as_ref(), &policy, &block, &scope.limits))
-}
-
-/// What a contract is told of a bad answer.
-fn reason_of(fault: &RecordFault) -> UnavailableReason {
-    use RecordFault as Fault;
-    match fault {
-        Fault::RequestHash { .. } => UnavailableReason::WrongRequest,
-        Fault::OutputHash { .. } | Fault::UnknownStatus(_) => UnavailableReason::Malformed,
-        Fault::OutsideWindow { .. } | Fault::InstanceExpired { .. } => UnavailableReason::Expired,
-        Fault::TooManyUnits { .. } | Fault::OutputTooLong { .. } => UnavailableReason::OverLimit,
-        _ => UnavailableReason::BadSignature,
-    }
 }

@@ -3,9 +3,11 @@
 //! It runs on a thread of its own, because executing a block keeps a thread busy. Calls to the fabric run as tasks beside
 //! it and report back through its command queue; nothing in execution waits for them.
 
+mod announce;
 mod clock;
 mod dispatch;
 mod edit;
+mod halt;
 mod seal;
 mod task;
 
@@ -45,6 +47,8 @@ pub struct MinerConfig {
     pub transactions_per_block_max: usize,
     /// Bytes of encoded transactions of one block.
     pub transaction_bytes_per_block_max: usize,
+    /// States kept below the head; `None` keeps all (an archive).
+    pub states_kept: Option<u64>,
 }
 
 impl Default for MinerConfig {
@@ -57,6 +61,7 @@ impl Default for MinerConfig {
             in_flight_max: 256,
             transactions_per_block_max: 10_000,
             transaction_bytes_per_block_max: 8 * 1024 * 1024,
+            states_kept: None,
         }
     }
 }

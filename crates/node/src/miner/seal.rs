@@ -1,6 +1,9 @@
 //! Making one block, from the pool to the disk.
 
-use super::MinerError;
+use super::{
+    MinerError,
+    announce::{Announcement, Announcer},
+};
 use crate::{
     build::{
         Anchor, Assembled, BlockPlan, Effect, Machine, SealKind, Suspension, SuspensionVerdict, Transcripts, Unfit,
@@ -12,7 +15,10 @@ use crate::{
     types::Header,
 };
 use alloy::consensus::{Sealed, Transaction as _};
-use alloy_primitives::{Address, B256, keccak256, map::HashMap};
+use alloy_primitives::{
+    Address, B256, keccak256,
+    map::{HashMap, HashSet},
+};
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_primitives::DevEdits;
 use std::{sync::Arc, time::Duration};
@@ -33,15 +39,35 @@ pub(super) struct SealedBlock {
     pub(super) included: Vec<B256>,
 }
 
+/// Senders whose first transactions a block of one transaction looks at, before it looks at the whole pool.
+const SENDERS_SEEN: usize = 16;
+
 /// Makes the next block if there is something to put in (or an empty one is wanted), and makes it the head.
-pub(super) fn seal(shared: &Arc<Shared>, machine: &mut Machine, kind: SealKind) -> Result<SealReport, MinerError> {
-    let parent = shared.chain.head()?;
-    let pending = shared.chain.pending_edits();
+pub(super) fn seal(
+    shared: &Arc<Shared>,
+    machine: &mut Machine,
+    announcer: &mut Announcer,
+    kind: SealKind,
+) -> Result<SealReport, MinerError> {
+    let parent = shared.tip.head()?;
+    let pending = shared.tip.pending_edits();
     let header = shared.header_after(&parent, pending.as_deref());
-    let candidates =
-        shared.pool.best(header.base_fee_per_gas.unwrap_or_default(), blob_base_fee(&shared.spec, &header));
+    let (base_fee, blob_base_fee) = (header.base_fee_per_gas.unwrap_or_default(), blob_base_fee(&shared.spec, &header));
     let edits = pending.map(|pending| pending.edits.clone()).unwrap_or_default();
-    seal_block(shared, machine, kind, Planned { parent, header, edits, candidates })
+    let mut sealing = Sealing::begin(shared, machine, kind, Planned { parent, header, edits });
+    let mut block = None;
+    if kind == SealKind::One {
+        let few = shared.pool.best_few(base_fee, blob_base_fee, SENDERS_SEEN);
+        let saw_all = few.senders() < SENDERS_SEEN;
+        block = sealing.build(few)?;
+        if block.is_none() && saw_all {
+            return sealing.finish(announcer, None);
+        }
+    }
+    if block.is_none() {
+        block = sealing.build(shared.pool.best(base_fee, blob_base_fee))?;
+    }
+    sealing.finish(announcer, block)
 }
 
 /// Makes the next block of these transactions, as far as they can run, and makes it the head. It differs from any block
@@ -49,55 +75,69 @@ pub(super) fn seal(shared: &Arc<Shared>, machine: &mut Machine, kind: SealKind) 
 pub(super) fn seal_exactly(
     shared: &Arc<Shared>,
     machine: &mut Machine,
+    announcer: &mut Announcer,
     transactions: Vec<PooledEntry>,
     another: B256,
 ) -> Result<SealReport, MinerError> {
-    let parent = shared.chain.head()?;
+    let parent = shared.tip.head()?;
     let mut header = shared.header_after(&parent, None);
     let seed = [b"cryptlet/reorg/v1".as_slice(), another.as_slice()].concat();
     header.mix_hash = keccak256(seed);
-    let candidates = Best::in_order(transactions);
-    seal_block(shared, machine, SealKind::All, Planned { parent, header, edits: DevEdits::default(), candidates })
+    let planned = Planned { parent, header, edits: DevEdits::default() };
+    let mut sealing = Sealing::begin(shared, machine, SealKind::All, planned);
+    let block = sealing.build(Best::in_order(transactions))?;
+    sealing.finish(announcer, block)
 }
 
 struct Planned {
     parent: Sealed<Header>,
     header: Header,
     edits: DevEdits,
-    candidates: Best,
 }
 
-fn seal_block(
-    shared: &Arc<Shared>,
-    machine: &mut Machine,
+/// A block that is being made.
+struct Sealing<'a> {
+    shared: &'a Arc<Shared>,
     kind: SealKind,
     planned: Planned,
-) -> Result<SealReport, MinerError> {
-    let Planned { parent, header, edits, candidates } = planned;
-    let limits = &shared.config.miner;
-    let plan = BlockPlan {
-        spec: &shared.spec,
-        parent: &parent,
-        chain: &shared.chain,
-        header,
-        edits,
-        transactions_max: if kind == SealKind::One { 1 } else { limits.transactions_per_block_max },
-        transaction_bytes_max: limits.transaction_bytes_per_block_max,
-        allow_empty: kind == SealKind::All,
-    };
-    let anchor = Anchor { number: parent.number, hash: parent.hash() };
-    let mut transcripts = MachineTranscripts { shared, machine, anchor, effects: Vec::new() };
-    let started_us = shared.clock.monotonic_us();
-    let Assembled { block, unfit } = assemble(plan, candidates, &mut transcripts)?;
-    let effects = transcripts.effects;
-    let mut gone = drop_unfit(shared, unfit);
-    let block = match block {
-        Some(finished) => Some(publish(shared, finished, started_us, &mut gone)?),
-        None => None,
-    };
-    Ok(SealReport { block, gone, effects })
+    transcripts: MachineTranscripts<'a>,
+    gone: Vec<B256>,
+    started_us: u64,
 }
 
+impl<'a> Sealing<'a> {
+    fn begin(shared: &'a Arc<Shared>, machine: &'a mut Machine, kind: SealKind, planned: Planned) -> Self {
+        let anchor = Anchor { number: planned.parent.number, hash: planned.parent.hash() };
+        let transcripts = MachineTranscripts { shared, machine, anchor, effects: Vec::new() };
+        let started_us = shared.clock.monotonic_us();
+        Self { shared, kind, planned, transcripts, gone: Vec::new(), started_us }
+    }
+
+    /// Builds the block out of these, if it may be empty or any of them can run.
+    fn build(&mut self, candidates: Best) -> Result<Option<FinishedBlock>, MinerError> {
+        let limits = &self.shared.config.miner;
+        let plan = BlockPlan {
+            spec: &self.shared.spec,
+            parent: &self.planned.parent,
+            chain: &self.shared.tip,
+            header: self.planned.header.clone(),
+            edits: self.planned.edits.clone(),
+            transactions_max: if self.kind == SealKind::One { 1 } else { limits.transactions_per_block_max },
+            transaction_bytes_max: limits.transaction_bytes_per_block_max,
+            allow_empty: self.kind == SealKind::All,
+        };
+        let Assembled { block, unfit } = assemble(plan, candidates, &mut self.transcripts)?;
+        self.gone.extend(drop_unfit(self.shared, unfit));
+        Ok(block)
+    }
+
+    fn finish(self, announcer: &mut Announcer, block: Option<FinishedBlock>) -> Result<SealReport, MinerError> {
+        let Self { shared, transcripts, mut gone, started_us, .. } = self;
+        let publish = |finished| publish(shared, announcer, finished, started_us, &mut gone);
+        let block = block.map(publish).transpose()?;
+        Ok(SealReport { block, gone, effects: transcripts.effects })
+    }
+}
 fn drop_unfit(shared: &Shared, unfit: Vec<Unfit>) -> Vec<B256> {
     let mut gone = Vec::new();
     for Unfit { transaction, reason } in unfit {
@@ -109,37 +149,45 @@ fn drop_unfit(shared: &Shared, unfit: Vec<Unfit>) -> Vec<B256> {
     gone
 }
 
-/// Stores the block, moves the head, and tells everybody.
+/// Writes the block, takes its transactions out of the pool, and has it announced. Once it is written it is the block
+/// that the next one follows, whatever happens then.
 fn publish(
     shared: &Shared,
+    announcer: &mut Announcer,
     finished: FinishedBlock,
     started_us: u64,
     gone: &mut Vec<B256>,
 ) -> Result<SealedBlock, MinerError> {
     let executed_us = shared.clock.monotonic_us();
-    let head = finished.commit(&shared.chain)?;
+    let head = finished.append(&shared.tip)?;
     let stored_us = shared.clock.monotonic_us();
     shared.time.block_made(head.timestamp);
     let executed = Arc::new(finished.executed);
     let took = |from_us: u64, to_us: u64| Duration::from_micros(to_us.saturating_sub(from_us));
     shared.metrics.block_made(&executed, took(started_us, executed_us), took(executed_us, stored_us));
     let included: Vec<B256> = executed.block.body.transactions.iter().map(|tx| *tx.tx_hash()).collect();
-    let left = shared.pool.on_new_nonces(&touched_nonces(shared, &executed)?);
-    left.iter().filter(|entry| included.contains(&entry.hash())).for_each(|entry| shared.blobs.keep(entry));
-    for entry in left.iter().filter(|entry| !included.contains(&entry.hash())) {
+    // What stays in the pool by an error here is found out when it is tried again; the block stands.
+    let nonces = touched_nonces(shared, &executed).unwrap_or_else(|error| {
+        tracing::error!(%error, "the nonces behind the block cannot be read");
+        HashMap::default()
+    });
+    let left = shared.pool.on_block(head.number, &nonces);
+    let hashes: HashSet<&B256> = included.iter().collect();
+    for entry in &left {
+        if hashes.contains(&entry.hash()) {
+            shared.blobs.keep(entry);
+            continue;
+        }
         let (transaction, reason) = (entry.hash(), "another transaction took its nonce".to_owned());
         shared.tell(ChainEvent::Dropped { transaction, reason });
         gone.push(transaction);
     }
-    let records = executed.records.0.iter().map(|group| group.records.len()).sum::<usize>();
-    tracing::info!(
-        number = head.number, transactions = included.len(), records, gas = head.gas_used,
-        took = ?took(started_us, stored_us), hash = %head.hash(), "block made"
-    );
-    shared.memo.learn(&executed.records);
-    shared.head_is(head_of(&head));
-    shared.tell(ChainEvent::NewBlock(executed));
-    Ok(SealedBlock { number: head.number, hash: head.hash(), included })
+    let sealed = SealedBlock { number: head.number, hash: head.hash(), included };
+    let announcement = Announcement { head: head_of(&head), executed, took: took(started_us, stored_us) };
+    if let Err(error) = announcer.announce(announcement) {
+        tracing::error!(%error, number = sealed.number, "the block is written and cannot be told of yet");
+    }
+    Ok(sealed)
 }
 
 /// The nonces after the block of every account whose nonce it may have moved: senders, and signers of EIP-7702

@@ -1,6 +1,9 @@
 //! The miner's loop: wait for something, feed it to the machine, perform what the machine says.
 
-use super::{BLOCKS_PER_COMMAND_MAX, DevEdit, MinerCommand, MinerConfig, MinerError, dispatch::dispatch, seal};
+use super::{
+    BLOCKS_PER_COMMAND_MAX, DevEdit, MinerCommand, MinerConfig, MinerError, announce::Announcer, dispatch::dispatch,
+    halt::Halt, seal,
+};
 use crate::{
     build::{Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind},
     pool::PooledEntry,
@@ -19,20 +22,32 @@ pub(crate) struct Miner {
     /// Where calls to the fabric run.
     runtime: Handle,
     in_flight: HashMap<InvocationKey, AbortHandle>,
+    announcer: Announcer,
+    /// Blocks cannot be made, and when to try again.
+    halt: Halt,
 }
 
 /// Longest sleep, so that a clock that was set does not keep the miner asleep.
 const SLEEP_MAX_MS: u64 = 60_000;
 
+/// How often old states are forgotten, if they are.
+const FORGET_EVERY_BLOCKS: u64 = 16;
+
 impl Miner {
-    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<MinerCommand>, runtime: Handle) -> Self {
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        commands: mpsc::Receiver<MinerCommand>,
+        runtime: Handle,
+    ) -> std::io::Result<Self> {
         let MinerConfig { cadence, backoff, in_flight_max, patience_ms, .. } = shared.config.miner;
         // A chain without a delegate parks nothing.
         let unavailable_after_blocks = shared.spec.limits().map_or(1, |limits| limits.unavailable_after_blocks);
         let domain = shared.spec.domain();
         let config = MachineConfig { domain, unavailable_after_blocks, patience_ms, backoff, in_flight_max, cadence };
         let machine = Machine::new(config, shared.clock.monotonic_ms());
-        Self { shared, machine, commands, runtime, in_flight: HashMap::default() }
+        let announcer = Announcer::start(shared.clone())?;
+        let in_flight = HashMap::default();
+        Ok(Self { shared, machine, commands, runtime, in_flight, announcer, halt: Halt::default() })
     }
 
     /// Runs until it is told to stop, or everyone who could tell it anything is gone.
@@ -50,10 +65,14 @@ impl Miner {
                     Some(command) => self.obey(command),
                 },
                 () = self.shared.arrivals.notified() => self.feed(Input::Arrived),
-                () = tokio::time::sleep(sleep) => self.feed(Input::Tick),
+                () = tokio::time::sleep(sleep) => {
+                    let again = self.halt.is_over(self.shared.clock.monotonic_ms());
+                    self.feed(if again { Input::Arrived } else { Input::Tick });
+                }
             }
         }
         self.in_flight.values().for_each(AbortHandle::abort);
+        self.announcer.stop();
         if let Err(error) = self.shared.chain.flush() {
             tracing::error!(%error, "the last blocks may not be on disk");
         }
@@ -127,10 +146,7 @@ impl Miner {
             };
             match self.seal(kind) {
                 Ok((_, follow_up)) => effects.extend(follow_up),
-                Err(error) => {
-                    tracing::error!(%error, "no block could be made");
-                    effects.extend(self.handle(Input::NothingToSeal));
-                }
+                Err(_) => effects.extend(self.handle(Input::NothingToSeal)),
             }
             if !self.commands.is_empty() {
                 effects.drain(..).collect::<Vec<_>>().into_iter().for_each(|effect| self.perform(effect));
@@ -161,8 +177,9 @@ impl Miner {
 
     /// Makes a block and reports it to the machine. Returns its hash, and what to do next.
     fn seal(&mut self, kind: SealKind) -> Result<(Option<B256>, Vec<Effect>), MinerError> {
-        let report = seal::seal(&self.shared, &mut self.machine, kind)?;
-        Ok(self.report(report))
+        let report = self.try_to_seal(kind);
+        self.halt.tried(report.as_ref().err(), self.shared.clock.monotonic_ms());
+        Ok(self.report(report?))
     }
 
     /// Tells the machine what came of a block.
@@ -173,10 +190,32 @@ impl Miner {
         }
         let hash = report.block.as_ref().map(|block| block.hash);
         effects.extend(match report.block {
-            Some(block) => self.handle(Input::Sealed { number: block.number, included: block.included }),
+            Some(block) => {
+                self.forget_states(block.number);
+                self.handle(Input::Sealed { number: block.number, included: block.included })
+            }
             None => self.handle(Input::NothingToSeal),
         });
         (hash, effects)
+    }
+
+    fn try_to_seal(&mut self, kind: SealKind) -> Result<seal::SealReport, MinerError> {
+        if self.announcer.fault().is_some() {
+            // What was written is told of before more is written.
+            self.announcer.finish()?;
+        }
+        seal::seal(&self.shared, &mut self.machine, &mut self.announcer, kind)
+    }
+
+    /// Forgets states that are older than this node keeps them, a few blocks' at a time.
+    fn forget_states(&self, head: u64) {
+        let Some(kept) = self.shared.config.miner.states_kept else { return };
+        if !head.is_multiple_of(FORGET_EVERY_BLOCKS) {
+            return;
+        }
+        if let Err(error) = self.shared.tip.prune_some_states_below(head.saturating_sub(kept)) {
+            tracing::warn!(%error, "old states could not be forgotten");
+        }
     }
 
     fn mine(&mut self, blocks: u64, interval_seconds: Option<u64>) -> Result<Vec<B256>, MinerError> {
@@ -186,7 +225,7 @@ impl Miner {
         let mut hashes = Vec::new();
         for made in 0..blocks {
             if let Some(interval) = interval_seconds.filter(|_| made > 0) {
-                let head = self.shared.chain.head()?.timestamp;
+                let head = self.shared.tip.head()?.timestamp;
                 // An interval of zero seconds still moves time by one.
                 let _ = self.shared.time.set_next(head.saturating_add(interval.max(1)), head);
             }
@@ -195,18 +234,21 @@ impl Miner {
             effects.into_iter().for_each(|effect| self.perform(effect));
         }
         self.shared.arrivals.notify_one();
+        // The caller may look at once.
+        self.announcer.finish()?;
         Ok(hashes)
     }
 
     fn rewind(&mut self, number: u64) -> Result<Head, MinerError> {
+        self.announcer.finish()?;
         let removed = self.shared.blocks_above(number)?;
-        let head = seal::head_of(&self.shared.chain.rewind_to(number)?);
+        let head = seal::head_of(&self.shared.tip.rewind_to(number)?);
         // Anchors may point to blocks that are gone: everything that was learnt is learnt again.
         let transactions = self.machine.forget_all();
         transactions.iter().for_each(|transaction| self.shared.pool.set_parked(*transaction, false));
         self.in_flight.drain().for_each(|(_, task)| task.abort());
         let nonces = self.shared.nonces_of(self.shared.pool.senders())?;
-        for entry in self.shared.pool.on_new_nonces(&nonces) {
+        for entry in self.shared.pool.on_rewind(&nonces) {
             let reason = "its nonce is taken on the chain that was rewound to".to_owned();
             self.shared.tell(ChainEvent::Dropped { transaction: entry.hash(), reason });
         }
@@ -217,7 +259,8 @@ impl Miner {
         Ok(head)
     }
 
-    fn mark(&self) -> Result<ChainMark, MinerError> {
+    fn mark(&mut self) -> Result<ChainMark, MinerError> {
+        self.announcer.finish()?;
         let head = seal::head_of(&self.shared.chain.head()?);
         Ok(ChainMark { head, edits: self.shared.chain.pending_edits(), time: self.shared.time.mark() })
     }
@@ -239,6 +282,8 @@ impl Miner {
         if edit.must_be_recorded() && !self.shared.spec.takes_dev_edits() {
             return Err(MinerError::DevEditsNotTaken);
         }
+        // What is set lies on the head that everybody sees.
+        self.announcer.finish()?;
         let chain = &self.shared.chain;
         let mut pending = chain.pending_edits().map(|pending| (*pending).clone()).unwrap_or_default();
         let nonces: Vec<Address> = match &edit {
@@ -255,7 +300,7 @@ impl Miner {
     }
 
     fn tell_pool_of_nonces(&self, accounts: Vec<Address>) -> Result<(), MinerError> {
-        for entry in self.shared.pool.on_new_nonces(&self.shared.nonces_of(accounts)?) {
+        for entry in self.shared.pool.on_rewind(&self.shared.nonces_of(accounts)?) {
             let reason = "its sender's nonce was set beyond it".to_owned();
             self.shared.tell(ChainEvent::Dropped { transaction: entry.hash(), reason });
         }
@@ -263,14 +308,17 @@ impl Miner {
     }
 
     fn reorg(&mut self, above: u64, blocks: Vec<Vec<PooledEntry>>) -> Result<Head, MinerError> {
+        self.announcer.finish()?;
         let head = self.shared.chain.head()?;
         let replaced = self.shared.chain.block_hash(above + 1)?.unwrap_or_else(|| head.hash());
         self.rewind(above)?;
         for transactions in blocks {
-            let report = seal::seal_exactly(&self.shared, &mut self.machine, transactions, replaced)?;
+            let report =
+                seal::seal_exactly(&self.shared, &mut self.machine, &mut self.announcer, transactions, replaced)?;
             let (_, effects) = self.report(report);
             effects.into_iter().for_each(|effect| self.perform(effect));
         }
+        self.announcer.finish()?;
         self.shared.arrivals.notify_one();
         Ok(seal::head_of(&self.shared.chain.head()?))
     }
@@ -296,6 +344,7 @@ impl Miner {
 
     fn sleep_ms(&self) -> u64 {
         let now_ms = self.shared.clock.monotonic_ms();
-        self.machine.wake_at_ms().map_or(SLEEP_MAX_MS, |at| at.saturating_sub(now_ms).min(SLEEP_MAX_MS))
+        let wake_at_ms = self.machine.wake_at_ms().into_iter().chain(self.halt.wake_at_ms()).min();
+        wake_at_ms.map_or(SLEEP_MAX_MS, |at| at.saturating_sub(now_ms).min(SLEEP_MAX_MS))
     }
 }

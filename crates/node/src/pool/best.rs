@@ -1,6 +1,6 @@
 //! The order in which a builder sees the pool.
 
-use super::{PooledEntry, queue::Queues};
+use super::{PooledEntry, heads::Fees};
 use alloy_primitives::{Address, map::HashMap};
 use std::{
     cmp::{Ordering, Reverse},
@@ -27,9 +27,10 @@ struct Candidate {
 }
 
 impl Best {
-    pub(super) fn new(queues: &Queues, base_fee: u64, blob_base_fee: u128) -> Self {
+    pub(super) fn new(queues: impl IntoIterator<Item = (Address, Vec<Arc<PooledEntry>>)>, fees: Fees) -> Self {
+        let Fees { base_fee, blob_base_fee } = fees;
         let mut best = Self { base_fee, blob_base_fee, ..Self::in_order(Vec::new()) };
-        for (sender, entries) in queues.runnable_queues() {
+        for (sender, entries) in queues {
             best.behind.insert(sender, entries.into());
             best.promote(sender);
         }
@@ -46,6 +47,11 @@ impl Best {
             given: entries.into_iter().map(Arc::new).collect(),
             last: None,
         }
+    }
+
+    /// Senders that have something here.
+    pub fn senders(&self) -> usize {
+        self.heads.len()
     }
 
     /// Leaves out whatever else the sender of the last transaction has: it cannot run before that one.

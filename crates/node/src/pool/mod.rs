@@ -12,6 +12,7 @@ mod best;
 mod blobs;
 mod entry;
 mod error;
+mod heads;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use error::PoolError;
 pub use validate::{AccountFacts, PoolRules};
 
 use alloy_primitives::{Address, B256, map::HashMap};
+use heads::Fees;
 use parking_lot::Mutex;
 use queue::Queues;
 use std::{collections::BTreeMap, sync::Arc};
@@ -51,9 +53,9 @@ pub struct PoolLimits {
 impl Default for PoolLimits {
     fn default() -> Self {
         Self {
-            transactions_max: 10_000,
+            transactions_max: 32_768,
             bytes_max: 64 * 1024 * 1024,
-            transactions_per_sender_max: 1_024,
+            transactions_per_sender_max: 16_384,
             transaction_bytes_max: 128 * 1024,
             blob_transaction_bytes_max: 1024 * 1024,
             price_bump_percent: 10,
@@ -155,12 +157,14 @@ impl Pool {
     /// The executable transactions, best first: by tip at this base fee, then by arrival. Parked ones, and whatever waits
     /// behind them, are left out.
     pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> Best {
-        Best::new(&self.queues.lock(), base_fee, blob_base_fee)
+        Best::new(self.queues.lock().runnable_queues(), Fees { base_fee, blob_base_fee })
     }
 
-    /// Is there anything that [`Self::best`] would give?
-    pub fn has_runnable(&self, base_fee: u64, blob_base_fee: u128) -> bool {
-        self.best(base_fee, blob_base_fee).next().is_some()
+    /// The first of [`Self::best`], of at most so many senders and one of each: what a block of one transaction needs to
+    /// see. Costs no more in a full pool than in an empty one.
+    pub fn best_few(&self, base_fee: u64, blob_base_fee: u128, senders_max: usize) -> Best {
+        let fees = Fees { base_fee, blob_base_fee };
+        Best::new(self.queues.lock().best_queues(fees, senders_max), fees)
     }
 
     /// Notes that a transaction waits for a cryptlet, or no longer does.
@@ -178,8 +182,25 @@ impl Pool {
         self.queues.lock().senders()
     }
 
-    /// Tells the pool the accounts' nonces after a new head; transactions below them leave and are returned.
-    pub fn on_new_nonces(&self, nonces: &HashMap<Address, u64>) -> Vec<Arc<PooledEntry>> {
-        self.queues.lock().on_new_nonces(nonces)
+    /// Tells the pool the accounts' nonces after the chain was rewound; transactions below them leave and are returned.
+    pub fn on_rewind(&self, nonces: &HashMap<Address, u64>) -> Vec<Arc<PooledEntry>> {
+        self.queues.lock().set_nonces(nonces)
+    }
+
+    /// After block `number` the accounts' nonces are these, or already higher: for whoever added a transaction with an
+    /// account that was read before the block.
+    pub fn on_higher_nonces(&self, number: u64, nonces: &HashMap<Address, u64>) {
+        self.queues.lock().raise_nonces(number, nonces);
+    }
+
+    /// A block was written, after which the accounts' nonces are these; transactions below them leave and are returned.
+    /// Until the block is [settled](Self::settled) they are still found by hash and counted.
+    pub fn on_block(&self, number: u64, nonces: &HashMap<Address, u64>) -> Vec<Arc<PooledEntry>> {
+        self.queues.lock().on_block(number, nonces)
+    }
+
+    /// Everybody can see this block and those below it.
+    pub fn settled(&self, number: u64) {
+        self.queues.lock().settled(number);
     }
 }

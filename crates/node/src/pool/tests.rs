@@ -127,7 +127,7 @@ fn included_nonces_leave_and_the_rest_moves_up() {
     let (gone, stays) = (first.hash(), second.hash());
     let pool = pool_of([first, second]);
     let nonces = HashMap::from_iter([(dev_accounts()[0].address(), 1)]);
-    let left: Vec<_> = pool.on_new_nonces(&nonces).iter().map(|entry| entry.hash()).collect();
+    let left: Vec<_> = pool.on_rewind(&nonces).iter().map(|entry| entry.hash()).collect();
     assert_eq!(left, [gone]);
     assert_eq!(best(&pool), [stays]);
     assert_eq!(pool.status().bytes, pool.get(stays).expect("it stays").encoded_bytes());
@@ -183,11 +183,81 @@ fn contracts_do_not_send_and_nonces_do_not_run_far_ahead() {
     let pool = Pool::new(PoolLimits::default());
     let contract = AccountFacts { has_code: true, ..RICH };
     assert!(matches!(pool.add(entry(0, 0, 1), &contract, &rules()), Err(PoolError::SenderNotEoa(_))));
-    assert!(matches!(pool.add(entry(0, 5_000, 1), &RICH, &rules()), Err(PoolError::NonceTooHigh { .. })));
+    assert!(matches!(pool.add(entry(0, 50_000, 1), &RICH, &rules()), Err(PoolError::NonceTooHigh { .. })));
     let low = AccountFacts { nonce: 3, ..RICH };
     let refused = pool.add(entry(0, 2, 1), &low, &rules()).expect_err("too low");
     assert_eq!(refused.to_string(), "nonce too low: next nonce 3, tx nonce 2");
     let rules = PoolRules { base_fee: 100 * GWEI as u64, ..rules() };
     let refused = pool.add(entry(0, 0, 1), &RICH, &rules).expect_err("too cheap");
     assert!(refused.to_string().starts_with("max fee per gas less than block base fee"));
+}
+
+#[test]
+fn the_best_few_are_the_first_of_all_at_every_base_fee() {
+    use proptest::prelude::*;
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let prices = prop::collection::vec((1..30u128, 0..30u128, prop::bool::ANY), 1..10);
+    let fees = prop::collection::vec(0..40u64, 1..6);
+    let check = |(prices, fees): (Vec<(u128, u128, bool)>, Vec<u64>)| {
+        let pool = Pool::new(PoolLimits { reject_below_base_fee: false, ..PoolLimits::default() });
+        for (key, (cap, tip, parked)) in prices.iter().enumerate() {
+            let entry = priced(key, *cap, (*tip).min(*cap));
+            let hash = entry.hash();
+            pool.add(entry, &RICH, &PoolRules { base_fee: 0, ..rules() }).expect("taken");
+            pool.set_parked(hash, *parked && key % 3 == 0);
+        }
+        for base_fee in fees {
+            let few: Vec<_> = pool.best_few(base_fee, 1, 4).map(|entry| entry.hash()).collect();
+            let all: Vec<_> = pool.best(base_fee, 1).map(|entry| entry.hash()).take(4).collect();
+            prop_assert_eq!(few, all, "base fee {}", base_fee);
+        }
+        Ok(())
+    };
+    runner.run(&(prices, fees), check).expect("the same order");
+}
+
+fn priced(key: usize, max_fee_per_gas: u128, max_priority_fee_per_gas: u128) -> PooledEntry {
+    let to = TxKind::Call(Address::ZERO);
+    let mut tx = TxEip1559 {
+        chain_id: 31_337,
+        gas_limit: 21_000,
+        max_fee_per_gas,
+        max_priority_fee_per_gas,
+        to,
+        ..Default::default()
+    };
+    let signature = dev_accounts()[key].sign_transaction_sync(&mut tx).expect("a key signs");
+    let raw = TxEnvelope::from(tx.into_signed(signature)).encoded_2718();
+    let transaction = decode_transaction(&raw).expect("a transaction");
+    PooledEntry::recover(transaction, ARRIVALS.fetch_add(1, Ordering::Relaxed)).expect("a signature")
+}
+
+/// Threads that admit and a miner that includes tell the pool the account's nonce in any order.
+#[test]
+fn a_nonce_that_comes_late_or_early_loses_nothing() {
+    let sender = dev_accounts()[0].address();
+    let nonce = |nonce: u64| HashMap::from_iter([(sender, nonce)]);
+    let (first, second, third) = (entry(0, 0, 1), entry(0, 1, 1), entry(0, 2, 1));
+    let (included, next, waits) = (first.hash(), second.hash(), third.hash());
+    let pool = pool_of([first]);
+    // Block 7 is written with the first. Before the pool is told, somebody adds the second with the account after it.
+    pool.add(second, &AccountFacts { nonce: 1, ..RICH }, &rules()).expect("taken");
+    pool.on_higher_nonces(7, &nonce(1));
+    assert_eq!(best(&pool), [next]);
+    let left: Vec<_> = pool.on_block(7, &nonce(1)).iter().map(|entry| entry.hash()).collect();
+    assert_eq!(left, [included], "it left with its own block");
+    assert_eq!(pool.get(included).map(|entry| entry.hash()), Some(included), "nobody was told of the block yet");
+    assert_eq!(pool.pending_nonce(sender), Some(2));
+    // Block 8 has the second, and leaves the queue empty. Somebody adds the third with the account before it.
+    pool.on_block(8, &nonce(2));
+    assert_eq!(pool.pending_nonce(sender), Some(2), "the next nonce counts what is in blocks nobody was told of");
+    pool.add(third, &AccountFacts { nonce: 1, ..RICH }, &rules()).expect("taken");
+    assert_eq!(best(&pool), [B256::ZERO; 0]);
+    pool.on_higher_nonces(8, &nonce(2));
+    pool.on_higher_nonces(7, &nonce(1));
+    assert_eq!(best(&pool), [waits]);
+    assert_eq!((pool.status().pending, pool.status().queued), (1, 0));
+    pool.settled(8);
+    assert!(pool.get(included).is_none() && pool.get(next).is_none());
+    assert_eq!(pool.pending_nonce(sender), Some(3));
 }

@@ -41,7 +41,7 @@ pub struct PoolRules {
 }
 
 /// Nonces further ahead than this are refused: they would only fill the pool.
-const NONCES_AHEAD_MAX: u64 = 1_024;
+const NONCES_AHEAD_MAX: u64 = 16_384;
 
 pub(super) fn validate(
     entry: &PooledEntry,

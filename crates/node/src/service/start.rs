@@ -95,6 +95,7 @@ impl Node {
             simulations: Arc::new(Semaphore::new(config.simulation.simulations_max)),
             config,
             spec,
+            tip: chain.with_unsettled(),
             chain,
             fabric,
             time: TimeControl::new(clock.clone()),
@@ -111,7 +112,8 @@ impl Node {
             origin: AtomicU64::new(head.number),
             thread: Mutex::new(None),
         });
-        let task = Miner::new(shared.clone(), commands, tokio::runtime::Handle::current());
+        let task = Miner::start(shared.clone(), commands, tokio::runtime::Handle::current());
+        let task = task.map_err(NodeError::Thread)?;
         // Execution keeps a thread busy; the caller's runtime is for those who wait. The thread's own has only timers.
         let timers = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(NodeError::Thread)?;
         let thread = std::thread::Builder::new().name("miner".to_owned());
@@ -125,7 +127,10 @@ impl Node {
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) spec: Arc<ChainSpec>,
+    /// What everybody may see.
     pub(crate) chain: ChainStore,
+    /// The same with the blocks that are written and not settled: what the next block follows.
+    pub(crate) tip: ChainStore,
     pub(crate) pool: Pool,
     pub(crate) fabric: Arc<dyn Fabric>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -171,14 +176,15 @@ impl Shared {
 
     fn admit_entry(&self, entry: PooledEntry) -> Result<B256, PoolError> {
         let storage = |error: StoreError| PoolError::Storage(error.to_string());
-        let head = self.chain.head().map_err(storage)?;
+        let head = self.tip.head().map_err(storage)?;
         let account = self.account_facts(entry.sender()).map_err(storage)?;
         let added = self.pool.add(entry, &account, &self.pool_rules(&head))?;
         let (hash, sender) = (added.entry.hash(), added.entry.sender());
-        if self.chain.head().map_err(storage)?.hash() != head.hash() {
+        if self.tip.head().map_err(storage)?.hash() != head.hash() {
             // A block was made meanwhile, and the pool was told of its nonces before it had this transaction.
-            let nonces = self.nonces_of(vec![sender]).map_err(storage)?;
-            self.pool.on_new_nonces(&nonces);
+            let state = self.tip.latest_state().map_err(storage)?;
+            let nonce = state.account(sender).map_err(storage)?.map_or(0, |account| account.nonce);
+            self.pool.on_higher_nonces(state.number(), &HashMap::from_iter([(sender, nonce)]));
         }
         self.tell(ChainEvent::NewPending(added.entry));
         let left: Vec<_> = added.replaced.into_iter().chain(added.evicted).map(|entry| entry.hash()).collect();
@@ -211,7 +217,7 @@ impl Shared {
 
     /// The header of the block that would be made now, before execution.
     pub(crate) fn next_header(&self, head: &Sealed<Header>) -> Header {
-        self.header_after(head, self.chain.pending_edits().as_deref())
+        self.header_after(head, self.tip.pending_edits().as_deref())
     }
 
     /// The header of the block after `parent` if it were made now with these edits, before execution.
@@ -229,13 +235,13 @@ impl Shared {
 
     /// The nonces of these accounts at the head.
     pub(crate) fn nonces_of(&self, accounts: Vec<Address>) -> Result<HashMap<Address, u64>, StoreError> {
-        let state = self.chain.latest_state()?;
+        let state = self.tip.latest_state()?;
         let nonce = |address| Ok((address, state.account(address)?.map_or(0, |account| account.nonce)));
         accounts.into_iter().map(nonce).collect()
     }
 
     fn account_facts(&self, address: Address) -> Result<AccountFacts, StoreError> {
-        let state = self.chain.latest_state()?;
+        let state = self.tip.latest_state()?;
         let Some(info) = state.basic_ref(address)? else { return Ok(AccountFacts::default()) };
         let code = state.code_by_hash_ref(info.code_hash)?;
         // EIP-3607 as changed by EIP-7702: a delegation does not make a sender a contract.

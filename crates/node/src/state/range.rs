@@ -2,7 +2,7 @@
 //!
 //! A past state has the keys of the state now and the keys that a later block changed; each is looked up as of the block.
 
-use super::{history, snapshot::StateSnapshot};
+use super::snapshot::StateSnapshot;
 use crate::store::{
     ChainStore, KeyValueRead, Rows, StoreError,
     codec::{account_of_row, word_of_row},
@@ -31,18 +31,25 @@ pub type SlotEntry = (U256, U256);
 impl StateSnapshot {
     /// The accounts with addresses from `from` on, ascending.
     pub fn accounts(&self, from: Address) -> impl Iterator<Item = Result<AccountEntry, StoreError>> + '_ {
-        let keys = Keys::new(self, Table::Accounts, Table::AccountHistory, from.as_slice(), None);
+        let edited = self.overlay().into_iter().flat_map(move |overlay| overlay.accounts().range(from..));
+        let edited = edited.map(|(address, _)| address.to_vec());
+        let keys = Keys::new(self, Table::Accounts, Table::AccountHistory, from.as_slice(), None, edited);
         keys.filter_map(move |found| {
             let entry = found.and_then(|(key, row)| {
                 let address = address_of(Table::Accounts, &key)?;
-                let account = match self.is_past() {
-                    false => account_of_row(Table::Accounts, &key, row)?,
-                    true => history::account_at(self.tables(), address, self.number())?,
+                let account = match self.is_just_the_tables() {
+                    true => account_of_row(Table::Accounts, &key, row)?,
+                    false => self.account(address)?,
                 };
                 Ok(account.map(|account| (address, account)))
             });
             entry.transpose()
         })
+    }
+
+    /// Do the rows as they are now tell this state?
+    fn is_just_the_tables(&self) -> bool {
+        !self.is_past() && self.overlay().is_none()
     }
 
     fn is_past(&self) -> bool {
@@ -53,13 +60,16 @@ impl StateSnapshot {
     pub fn slots(&self, address: Address, from: U256) -> impl Iterator<Item = Result<SlotEntry, StoreError>> + '_ {
         let start = slot_key(&address, &from);
         let end = end_of_prefix(address.as_slice());
-        let keys = Keys::new(self, Table::Storage, Table::StorageHistory, &start, end);
+        let edited = self.overlay().and_then(|overlay| overlay.accounts().get(&address));
+        let edited = edited.into_iter().flat_map(move |edit| edit.storage.range(from..));
+        let edited = edited.map(move |(slot, _)| slot_key(&address, slot).to_vec());
+        let keys = Keys::new(self, Table::Storage, Table::StorageHistory, &start, end, edited);
         keys.filter_map(move |found| {
             let entry = found.and_then(|(key, row)| {
                 let slot = slot_of(Table::Storage, &key)?;
-                let value = match self.is_past() {
-                    false => word_of_row(Table::Storage, &key, row)?,
-                    true => history::slot_at(self.tables(), address, slot, self.number())?,
+                let value = match self.is_just_the_tables() {
+                    true => word_of_row(Table::Storage, &key, row)?,
+                    false => self.storage(address, slot)?,
                 };
                 Ok((!value.is_zero()).then_some((slot, value)))
             });
@@ -149,9 +159,11 @@ fn page_by_hash<V>(
     Ok(Page { entries: smallest.into_iter().collect(), next })
 }
 
-/// The keys of a table now, with their rows, and those that its history knows, each once, ascending.
-struct Keys<'a> {
+/// The keys of a table now, with their rows, and those that its history or the edits know, each once, ascending.
+struct Keys<'a, E: Iterator> {
     now: Peekable<Rows<'a>>,
+    /// Keys that were edited since the block.
+    edited: Peekable<E>,
     tables: &'a dyn KeyValueRead,
     history: Table,
     key_bytes: usize,
@@ -162,14 +174,25 @@ struct Keys<'a> {
     has_failed: bool,
 }
 
-type Found = Result<(Vec<u8>, Option<Vec<u8>>), StoreError>;
+/// A key, and its row in the table now.
+type Key = (Vec<u8>, Option<Vec<u8>>);
 
-impl<'a> Keys<'a> {
-    fn new(state: &'a StateSnapshot, table: Table, history: Table, from: &[u8], to: Option<Vec<u8>>) -> Self {
+type Found = Result<Key, StoreError>;
+
+impl<'a, E: Iterator<Item = Vec<u8>>> Keys<'a, E> {
+    fn new(
+        state: &'a StateSnapshot,
+        table: Table,
+        history: Table,
+        from: &[u8],
+        to: Option<Vec<u8>>,
+        edited: E,
+    ) -> Self {
         let tables = state.tables();
         let now = tables.range(table, from, to.as_deref()).peekable();
         let from_past = state.is_past().then(|| from.to_vec());
-        Self { now, tables, history, key_bytes: from.len(), from: from_past, to, past: None, has_failed: false }
+        let edited = edited.peekable();
+        Self { now, edited, tables, history, key_bytes: from.len(), from: from_past, to, past: None, has_failed: false }
     }
 
     /// The next key of the history, found by one seek and kept until it is taken.
@@ -188,27 +211,21 @@ impl<'a> Keys<'a> {
         Ok(self.past.as_ref())
     }
 
-    fn step(&mut self) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, StoreError> {
+    fn step(&mut self) -> Result<Option<Key>, StoreError> {
         if let Some(Err(error)) = self.now.next_if(|row| row.is_err()) {
             return Err(error);
         }
         let past = self.past()?.cloned();
-        let now = match self.now.peek() {
-            Some(Ok((key, _))) => Some(key),
-            _ => None,
-        };
-        if let Some(past) = past
-            && now.is_none_or(|now| past <= *now)
-        {
-            self.past = None;
-            let row = self.now.next_if(|row| matches!(row, Ok((key, _)) if *key == past)).transpose()?;
-            return Ok(Some((past, row.map(|(_, value)| value))));
-        }
-        Ok(self.now.next().transpose()?.map(|(key, value)| (key, Some(value))))
+        let now = self.now.peek().and_then(|row| row.as_ref().ok()).map(|(key, _)| key.clone());
+        let Some(key) = past.into_iter().chain(now).chain(self.edited.peek().cloned()).min() else { return Ok(None) };
+        self.past.take_if(|past| *past == key);
+        self.edited.next_if(|edited| *edited == key);
+        let row = self.now.next_if(|row| matches!(row, Ok((now, _)) if *now == key)).transpose()?;
+        Ok(Some((key, row.map(|(_, value)| value))))
     }
 }
 
-impl Iterator for Keys<'_> {
+impl<E: Iterator<Item = Vec<u8>>> Iterator for Keys<'_, E> {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {

@@ -3,10 +3,9 @@
 use super::{codes::CodeCache, history, overlay::StateOverlay};
 use crate::store::{
     KeyValueRead, StoreError,
-    chain::{head_number, meta_number},
     codec::{account_of_row, word_of_row},
     hash_of_block,
-    schema::{Table, meta, slot_key},
+    schema::{Table, slot_key},
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_trie::{KECCAK_EMPTY, TrieAccount};
@@ -26,22 +25,9 @@ pub struct StateSnapshot {
 }
 
 impl StateSnapshot {
-    /// The state after block `number`, or after the head.
-    pub(crate) fn open(
-        tables: Arc<dyn KeyValueRead>,
-        number: Option<u64>,
-        codes: Arc<CodeCache>,
-    ) -> Result<Self, StoreError> {
-        let head = head_number(&*tables)?.ok_or(StoreError::NotInitialized)?;
-        let number = number.unwrap_or(head);
-        if number > head {
-            return Err(StoreError::UnknownBlock { number, head });
-        }
-        let oldest = meta_number(&*tables, meta::OLDEST_STATE)?.ok_or(StoreError::NotInitialized)?;
-        if number < oldest {
-            return Err(StoreError::NotRetained { number, oldest });
-        }
-        Ok(Self { tables, codes, number, head, overlay: None })
+    /// The state after block `number` in tables whose head is `head`. The block must be retained in them.
+    pub(crate) fn new(tables: Arc<dyn KeyValueRead>, codes: Arc<CodeCache>, number: u64, head: u64) -> Self {
+        Self { tables, codes, number, head, overlay: None }
     }
 
     /// The same state with these edits laid over it, instead of any that were.

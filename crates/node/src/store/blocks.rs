@@ -69,7 +69,7 @@ impl ChainStore {
 
     /// Height of the genesis block.
     pub fn first_block(&self) -> Result<u64, StoreError> {
-        meta_number(self.tables(), meta::FIRST)?.ok_or(StoreError::NotInitialized)
+        meta_number(&*self.tables(), meta::FIRST)?.ok_or(StoreError::NotInitialized)
     }
 
     /// Hash of the genesis block.
@@ -80,39 +80,39 @@ impl ChainStore {
 
     /// The oldest block whose state can be read.
     pub fn oldest_state(&self) -> Result<u64, StoreError> {
-        meta_number(self.tables(), meta::OLDEST_STATE)?.ok_or(StoreError::NotInitialized)
+        self.view().map(|view| view.oldest_state).ok_or(StoreError::NotInitialized)
     }
 
     /// The header at this height, with its hash.
     pub fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, StoreError> {
-        header(self.tables(), number)
+        header(&*self.tables(), number)
     }
 
     /// The header with this hash.
     pub fn header_by_hash(&self, hash: B256) -> Result<Option<Sealed<Header>>, StoreError> {
-        let tables = self.inner.tables.snapshot();
+        let tables = self.tables();
         number_of_block(&*tables, hash)?.map_or(Ok(None), |number| header(&*tables, number))
     }
 
     /// Hash of the block at this height.
     pub fn block_hash(&self, number: u64) -> Result<Option<B256>, StoreError> {
-        hash_of_block(self.tables(), number)
+        hash_of_block(&*self.tables(), number)
     }
 
     /// Height of the block with this hash.
     pub fn block_number(&self, hash: B256) -> Result<Option<u64>, StoreError> {
-        number_of_block(self.tables(), hash)
+        number_of_block(&*self.tables(), hash)
     }
 
     /// The block at this height.
     pub fn block(&self, number: u64) -> Result<Option<StoredBlock>, StoreError> {
-        // Its parts are several rows, and a rewind may come between two reads; not in a snapshot.
-        block(&*self.inner.tables.snapshot(), number)
+        // Its parts are several rows, and a rewind may come between two reads; not in the tables of one moment.
+        block(&*self.tables(), number)
     }
 
     /// The block with this hash.
     pub fn block_by_hash(&self, hash: B256) -> Result<Option<StoredBlock>, StoreError> {
-        let tables = self.inner.tables.snapshot();
+        let tables = self.tables();
         number_of_block(&*tables, hash)?.map_or(Ok(None), |number| block(&*tables, number))
     }
 
@@ -136,7 +136,7 @@ impl ChainStore {
 
     /// The senders of the transactions of a block; empty if there is no such block.
     pub fn senders(&self, number: u64) -> Result<Vec<Address>, StoreError> {
-        senders(self.tables(), number)
+        senders(&*self.tables(), number)
     }
 
     /// The receipts of a block, one per transaction.

@@ -1,7 +1,7 @@
 //! The store of one chain.
 
 use super::{
-    blocks::existing_header,
+    blocks::{existing_header, hash_of_block},
     codec::number_of_row,
     error::StoreError,
     kv::{Batch, KeyValue, KeyValueRead},
@@ -9,6 +9,7 @@ use super::{
     pending::{Pending, read_pending},
     rocks::{RocksKeyValue, StoreOptions},
     schema::{FORMAT_VERSION, Table, meta},
+    witness::Witness,
 };
 use crate::{
     state::{AccountProof, CodeCache, StateChanges, StateSnapshot, StateUpdate, history, proof, update},
@@ -25,20 +26,58 @@ pub(crate) const REPLAYED_CHANGES_MAX: usize = 1_000_000;
 
 /// Blocks, receipts, indices and states of one chain. Clones are cheap and mean the same store. Any number of threads may
 /// read while one commits; nobody waits for anybody, except writers for writers.
+///
+/// A block is *written* when it is in the log and the system's hands, and *settled* when it is as safe as
+/// [`StoreOptions::sync`] wants it. Readers see settled blocks only, so nothing that was seen can be lost; whoever makes
+/// blocks goes on from the written ones ([`Self::with_unsettled`]).
 #[derive(Clone)]
 pub struct ChainStore {
     pub(super) inner: Arc<Inner>,
+    /// Sees blocks that are written and not settled.
+    sees_unsettled: bool,
 }
 
 pub(super) struct Inner {
     pub(super) tables: Box<dyn KeyValue>,
-    /// The head, so that asking for it does not touch the database. Held for the time of a copy.
-    pub(super) head: RwLock<Option<Sealed<Header>>>,
-    /// Held by whoever moves the head.
+    /// Held for the time of a copy.
+    pub(super) heads: RwLock<Heads>,
+    /// Held by whoever moves the head or writes.
     pub(super) writing: Mutex<()>,
-    /// What a development node's cheats set since the head. Held for the time of a copy.
-    pub(super) pending: RwLock<Option<Pending>>,
+    /// Held by whoever settles blocks. Taken after `writing` by those who take both.
+    pub(super) settling: Mutex<()>,
     pub(super) codes: Arc<CodeCache>,
+    /// Remembers outside the database how far it was acknowledged; `None` in memory.
+    pub(super) witness: Option<Witness>,
+    pub(super) sync: bool,
+}
+
+/// The tips of the chain; `None` before there is a genesis.
+#[derive(Clone, Default)]
+pub(super) struct Heads {
+    pub(super) written: Option<Arc<HeadView>>,
+    pub(super) settled: Option<Arc<HeadView>>,
+}
+
+/// A tip of the chain, and the tables as they were when it was: asking about the head opens nothing.
+pub(super) struct HeadView {
+    pub(super) header: Sealed<Header>,
+    pub(super) tables: Arc<dyn KeyValueRead>,
+    pub(super) oldest_state: u64,
+    /// What a development node's cheats set since.
+    pub(super) pending: Option<Arc<Pending>>,
+}
+
+impl HeadView {
+    fn state_at(&self, number: u64, codes: &Arc<CodeCache>) -> Result<StateSnapshot, StoreError> {
+        let (head, oldest) = (self.header.number, self.oldest_state);
+        if number > head {
+            return Err(StoreError::UnknownBlock { number, head });
+        }
+        if number < oldest {
+            return Err(StoreError::NotRetained { number, oldest });
+        }
+        Ok(StateSnapshot::new(self.tables.clone(), codes.clone(), number, head))
+    }
 }
 
 impl ChainStore {
@@ -47,40 +86,60 @@ impl ChainStore {
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let tables = RocksKeyValue::open(path, options)?;
         check_format(&tables, path)?;
-        Self::new(Box::new(tables), options)
-    }
-
-    /// A chain in memory.
-    pub fn in_memory() -> Self {
-        Self::new(Box::<MemoryKeyValue>::default(), &StoreOptions::default())
-            .expect("reading the head of an empty map does not fail")
-    }
-
-    fn new(tables: Box<dyn KeyValue>, options: &StoreOptions) -> Result<Self, StoreError> {
-        let inner = Inner {
-            tables,
-            head: RwLock::new(None),
-            writing: Mutex::new(()),
-            pending: RwLock::new(None),
-            codes: Arc::new(CodeCache::new(options.codes_cached_max)),
-        };
-        let store = Self { inner: Arc::new(inner) };
-        if let Some(number) = head_number(store.tables())? {
-            let head = existing_header(store.tables(), number)?;
-            *store.inner.pending.write() = read_pending(store.tables(), head.hash())?;
-            *store.inner.head.write() = Some(head);
+        let (witness, acknowledged) = Witness::open(path)?;
+        let store = Self::new(Box::new(tables), options, Some(witness))?;
+        if let Some(acknowledged) = acknowledged {
+            store.check_acknowledged(acknowledged, path, options)?;
         }
         Ok(store)
     }
 
+    /// A chain in memory.
+    pub fn in_memory() -> Self {
+        Self::new(Box::<MemoryKeyValue>::default(), &StoreOptions::default(), None)
+            .expect("reading the head of an empty map does not fail")
+    }
+
+    fn new(tables: Box<dyn KeyValue>, options: &StoreOptions, witness: Option<Witness>) -> Result<Self, StoreError> {
+        let inner = Inner {
+            tables,
+            heads: RwLock::default(),
+            writing: Mutex::new(()),
+            settling: Mutex::new(()),
+            codes: Arc::new(CodeCache::new(options.codes_cached_max)),
+            witness,
+            sync: options.sync,
+        };
+        let store = Self { inner: Arc::new(inner), sees_unsettled: false };
+        if let Some(number) = head_number(&*store.inner.tables)? {
+            let header = existing_header(&*store.inner.tables, number)?;
+            let pending = read_pending(&*store.inner.tables, header.hash())?;
+            store.inner.head_is(header)?;
+            store.inner.set_pending(pending.map(Arc::new));
+            let mut heads = store.inner.heads.write();
+            heads.settled = heads.written.clone();
+        }
+        Ok(store)
+    }
+
+    /// The same store, seen with the blocks that are written and not settled yet.
+    pub fn with_unsettled(&self) -> Self {
+        Self { inner: self.inner.clone(), sees_unsettled: true }
+    }
+
+    /// Does [settling](Self::settle) wait for the disk?
+    pub fn waits_for_disk(&self) -> bool {
+        self.inner.sync
+    }
+
     /// Does the store hold a chain?
     pub fn is_initialized(&self) -> bool {
-        self.inner.head.read().is_some()
+        self.view().is_some()
     }
 
     /// The tip of the chain.
     pub fn head(&self) -> Result<Sealed<Header>, StoreError> {
-        self.inner.head.read().clone().ok_or(StoreError::NotInitialized)
+        self.view().map(|view| view.header.clone()).ok_or(StoreError::NotInitialized)
     }
 
     /// The sum of the difficulties of all blocks up to the head.
@@ -96,15 +155,15 @@ impl ChainStore {
     /// The state after this block, unmoved by later commits. For the head, that is the state now; for an older block, the
     /// state now read through the history.
     pub fn state_at(&self, number: u64) -> Result<StateSnapshot, StoreError> {
-        StateSnapshot::open(self.inner.tables.snapshot(), Some(number), self.inner.codes.clone())
+        self.view().ok_or(StoreError::NotInitialized)?.state_at(number, &self.inner.codes)
     }
 
     /// The state after the head, whichever block that is now ([`StateSnapshot::number`] says), with what a development
     /// node's cheats set since ([`Self::set_pending_edits`]).
     pub fn latest_state(&self) -> Result<StateSnapshot, StoreError> {
-        let state = StateSnapshot::open(self.inner.tables.snapshot(), None, self.inner.codes.clone())?;
-        let overlay = self.overlay_on(&state)?;
-        Ok(state.with_overlay(overlay))
+        let view = self.view().ok_or(StoreError::NotInitialized)?;
+        let overlay = view.pending.as_ref().and_then(|pending| pending.overlay.clone());
+        Ok(view.state_at(view.header.number, &self.inner.codes)?.with_overlay(overlay))
     }
 
     /// The root of the state that these changes make of the state after block `parent`, and everything a commit must
@@ -138,14 +197,104 @@ impl ChainStore {
         proof::prove(&snapshot, header.state_root, Some(&update), address, slots)
     }
 
+    /// Makes every block that was written until now as safe as [`StoreOptions::sync`] wants it, and shows it to readers.
+    /// Blocks that are written meanwhile share the next call (group commit). Returns the head that readers see. After an
+    /// error nothing is shown; it may be called again.
+    pub fn settle(&self) -> Result<Sealed<Header>, StoreError> {
+        let _settling = self.inner.settling.lock();
+        self.inner.settle()
+    }
+
     /// Forces everything committed so far to the disk, whatever [`StoreOptions::sync`] says.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.inner.tables.flush()
     }
 
-    pub(super) fn tables(&self) -> &dyn KeyValueRead {
-        // A supertrait: the same object.
-        &*self.inner.tables
+    /// The database, as this view of the store sees it: one moment, unmoved by later commits.
+    pub(super) fn tables(&self) -> Arc<dyn KeyValueRead> {
+        self.view().map_or_else(|| self.inner.tables.snapshot(), |view| view.tables.clone())
+    }
+
+    /// The head as this view of the store sees it.
+    pub(super) fn view(&self) -> Option<Arc<HeadView>> {
+        let heads = self.inner.heads.read();
+        if self.sees_unsettled { heads.written.clone() } else { heads.settled.clone() }
+    }
+
+    /// Was everything that was ever acknowledged found again?
+    fn check_acknowledged(
+        &self,
+        acknowledged: BlockNumHash,
+        path: &Path,
+        options: &StoreOptions,
+    ) -> Result<(), StoreError> {
+        let head = self.view().map(|view| view.header.number);
+        let found = hash_of_block(&*self.tables(), acknowledged.number)?;
+        if found == Some(acknowledged.hash) || options.accept_lost_blocks {
+            return Ok(());
+        }
+        let (path, number, hash) = (path.to_owned(), acknowledged.number, acknowledged.hash);
+        Err(StoreError::BlocksLost { path, number, hash, head: head.unwrap_or_default() })
+    }
+}
+
+impl Inner {
+    /// The database stands at this block now. Readers see it once it is settled. Cannot fail once there is a head: a block
+    /// that was written is the head, whatever reading the disk comes to.
+    pub(super) fn head_is(&self, header: Sealed<Header>) -> Result<(), StoreError> {
+        let tables = self.tables.snapshot();
+        let known = self.heads.read().written.as_ref().map(|view| view.oldest_state);
+        let oldest_state = known.map_or_else(|| self.oldest_state(), Ok)?;
+        let view = Arc::new(HeadView { header, tables, oldest_state, pending: None });
+        // The view before is let go outside the lock.
+        let _before = self.heads.write().written.replace(view);
+        Ok(())
+    }
+
+    /// The oldest block whose state is kept, in the database as it is now.
+    pub(super) fn oldest_state(&self) -> Result<u64, StoreError> {
+        meta_number(&*self.tables, meta::OLDEST_STATE)?.ok_or(StoreError::NotInitialized)
+    }
+
+    /// States below this block are forgotten. Called by who holds `writing`.
+    pub(super) fn oldest_state_is(&self, oldest_state: u64) {
+        self.renew_head(|view| HeadView { oldest_state, ..view });
+    }
+
+    /// What was set since the head is this. Called by who holds `writing`.
+    pub(super) fn set_pending(&self, pending: Option<Arc<Pending>>) {
+        self.renew_head(|view| HeadView { pending, ..view });
+    }
+
+    /// The same head, and the tables as they are now.
+    fn renew_head(&self, change: impl FnOnce(HeadView) -> HeadView) {
+        let tables = self.tables.snapshot();
+        let mut heads = self.heads.write();
+        let Some(written) = heads.written.clone() else { return };
+        let (header, oldest_state, pending) = (written.header.clone(), written.oldest_state, written.pending.clone());
+        let view = Arc::new(change(HeadView { header, tables, oldest_state, pending }));
+        if heads.settled.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, &written)) {
+            heads.settled = Some(view.clone());
+        }
+        heads.written = Some(view);
+    }
+
+    /// What [`ChainStore::settle`] does, for whoever holds the lock.
+    pub(super) fn settle(&self) -> Result<Sealed<Header>, StoreError> {
+        let written = self.heads.read().written.clone().ok_or(StoreError::NotInitialized)?;
+        if self.sync {
+            self.tables.flush()?;
+        }
+        self.acknowledge(&written.header)?;
+        let header = written.header.clone();
+        let _before = self.heads.write().settled.replace(written);
+        Ok(header)
+    }
+
+    /// Remembers outside the database that this block may be told to others from now on.
+    pub(super) fn acknowledge(&self, header: &Sealed<Header>) -> Result<(), StoreError> {
+        let block = BlockNumHash::new(header.number, header.hash());
+        self.witness.as_ref().map_or(Ok(()), |witness| witness.write(block))
     }
 }
 

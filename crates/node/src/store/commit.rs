@@ -6,6 +6,7 @@ use super::{
     codec::{ChangedKeys, encode_account, encode_account_before, encode_receipts, encode_word},
     error::StoreError,
     kv::Batch,
+    log_index::{delete_terms, put_terms},
     schema::{Table, account_history_key, meta, number_key, slot_key, storage_history_key},
 };
 use crate::{
@@ -34,12 +35,19 @@ pub struct CommitBlock<'a> {
 }
 
 impl ChainStore {
-    /// Writes a block and makes it the head: block, receipts, indices, state, history and trie in one atomic batch. The
-    /// block must follow the head, and its state root be that of `state`. When this returns, a killed process does not
-    /// lose the block; see [`StoreOptions::sync`](super::StoreOptions::sync) for power cuts.
+    /// [Writes](Self::append) a block and [settles](Self::settle) it. When this returns, a killed process does not lose the
+    /// block; see [`StoreOptions::sync`](super::StoreOptions::sync) for power cuts.
     pub fn commit(&self, commit: CommitBlock<'_>) -> Result<Sealed<Header>, StoreError> {
+        self.append(commit)?;
+        self.settle()
+    }
+
+    /// Writes a block on top of the written ones: block, receipts, indices, state, history and trie in one atomic batch.
+    /// The block must follow the last written one, and its state root be that of `state`. Returns its header. Readers see
+    /// the block when it is [settled](Self::settle).
+    pub fn append(&self, commit: CommitBlock<'_>) -> Result<Sealed<Header>, StoreError> {
         let _writing = self.inner.writing.lock();
-        let head = self.head()?;
+        let head = self.with_unsettled().head()?;
         check_follows(&commit, &head)?;
         check_parts(&commit)?;
 
@@ -47,60 +55,65 @@ impl ChainStore {
         let mut batch = Batch::default();
         put_block(&mut batch, commit.block, commit.hash, commit.senders, commit.receipts, commit.requests);
         put_state_with_history(&mut batch, number, commit.state);
-        self.drop_pending_edits(&mut batch);
+        let store = self.with_unsettled();
+        store.drop_pending_edits(&mut batch);
         let difficulty = commit.block.header.difficulty;
         if !difficulty.is_zero() {
-            put_total_difficulty(&mut batch, self.total_difficulty()?.saturating_add(difficulty));
+            put_total_difficulty(&mut batch, store.total_difficulty()?.saturating_add(difficulty));
         }
         self.inner.tables.write(batch)?;
-        *self.inner.pending.write() = None;
         let head = Sealed::new_unchecked(commit.block.header.clone(), commit.hash);
-        *self.inner.head.write() = Some(head.clone());
+        self.inner.head_is(head.clone())?;
         Ok(head)
     }
 
     /// Undoes all blocks above this one, in one atomic batch. Returns the new head.
     pub fn rewind_to(&self, number: u64) -> Result<Sealed<Header>, StoreError> {
         let _writing = self.inner.writing.lock();
-        let head = self.head()?;
+        let _settling = self.inner.settling.lock();
+        let store = self.with_unsettled();
+        let head = store.head()?;
         if number > head.number {
             return Err(StoreError::UnknownBlock { number, head: head.number });
         }
-        let oldest = self.oldest_state()?;
+        let oldest = store.oldest_state()?;
         if number < oldest {
             return Err(StoreError::NotRetained { number, oldest });
         }
         if number == head.number {
             let mut batch = Batch::default();
-            self.drop_pending_edits(&mut batch);
+            store.drop_pending_edits(&mut batch);
             if !batch.is_empty() {
                 self.inner.tables.write(batch)?;
-                *self.inner.pending.write() = None;
+                self.inner.set_pending(None);
             }
-            return Ok(head);
+            return self.inner.settle();
         }
-        let target = existing_header(self.tables(), number)?;
-        let back = history::changes_back_to(self.tables(), head.number, number, REPLAYED_CHANGES_MAX)?;
+        let tables = store.tables();
+        let target = existing_header(&*tables, number)?;
+        let back = history::changes_back_to(&*tables, head.number, number, REPLAYED_CHANGES_MAX)?;
         let base = BlockNumHash::new(head.number, head.hash());
-        let update = update::prepare(self.tables(), base, head.state_root, &back)?;
+        let update = update::prepare(&*tables, base, head.state_root, &back)?;
         update.check_root(number, target.state_root)?;
 
         let mut batch = Batch::default();
         let mut difficulty = U256::ZERO;
         for undone in number + 1..=head.number {
-            difficulty += self.delete_block(&mut batch, undone)?;
+            difficulty += store.delete_block(&mut batch, undone)?;
         }
         if !difficulty.is_zero() {
-            put_total_difficulty(&mut batch, self.total_difficulty()?.saturating_sub(difficulty));
+            put_total_difficulty(&mut batch, store.total_difficulty()?.saturating_sub(difficulty));
         }
         put_flat_state(&mut batch, &update);
         update.put_code_and_trie(&mut batch);
         batch.put(Table::Meta, meta::HEAD, number_key(number));
-        self.drop_pending_edits(&mut batch);
+        store.drop_pending_edits(&mut batch);
+        // What was acknowledged is taken back before it is undone: nobody must miss it after a crash in between.
+        self.inner.acknowledge(&target)?;
+        self.inner.witness.as_ref().map_or(Ok(()), |witness| witness.sync(self.inner.sync))?;
         self.inner.tables.write(batch)?;
-        *self.inner.pending.write() = None;
-        *self.inner.head.write() = Some(target.clone());
-        Ok(target)
+        self.inner.head_is(target)?;
+        self.inner.settle()
     }
 
     /// Returns the block's difficulty.
@@ -112,7 +125,8 @@ impl ChainStore {
             batch.delete(Table::Transactions, *transaction.tx_hash());
         }
         batch.delete(Table::BlockNumbers, block.hash);
-        for (address, slots) in history::changed_keys(self.tables(), number)?.0 {
+        delete_terms(batch, number, &self.receipts(number)?.unwrap_or_default());
+        for (address, slots) in history::changed_keys(&*self.tables(), number)?.0 {
             batch.delete(Table::AccountHistory, account_history_key(&address, number));
             for slot in slots {
                 batch.delete(Table::StorageHistory, storage_history_key(&address, &slot, number));
@@ -187,6 +201,7 @@ pub(super) fn put_block(
         let location = [&key[..], &(index as u32).to_be_bytes()].concat();
         batch.put(Table::Transactions, *transaction.tx_hash(), location);
     }
+    put_terms(batch, number, receipts);
     batch.put(Table::Meta, meta::HEAD, key);
 }
 

@@ -4,7 +4,8 @@ use super::schema::Table;
 use alloy_primitives::{B256, Bytes};
 use std::path::PathBuf;
 
-/// A failure of the store. The variants keep apart the disk's fault (`Backend`, `InUse`, `Corrupt`, `MissingTrieNode`),
+/// A failure of the store. The variants keep apart the disk's fault (`Backend`, `DiskFull`, `InUse`,
+/// `BlocksLost`, `WitnessDamaged`, `Corrupt`, `MissingTrieNode`),
 /// the operator's (`FormatVersion`, `NotAStore`, `WrongGenesis`), the caller's (`UnknownBlock`, `NotRetained`,
 /// `NotOnHead`, `StaleUpdate`, `Malformed`) and our own (`StateRootMismatch` after a block was executed).
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,6 +17,36 @@ pub enum StoreError {
         operation: &'static str,
         /// What it said.
         detail: String,
+    },
+    /// There is no room left on the disk. Nothing was half-written; the same can be tried again.
+    #[error("the disk is full: the database could not {operation} ({detail}). Make room; nothing was half-written")]
+    DiskFull {
+        /// What was being done.
+        operation: &'static str,
+        /// What the database said.
+        detail: String,
+    },
+    /// The database ends before a block that was acknowledged.
+    #[error(
+        "{path} has lost blocks: block {number} ({hash}) was acknowledged, but the database ends at block {head}. Its log \
+             was cut short, by a power cut without --sync or by another's hand. Restore the folder, or go on from block \
+             {head} with --accept-lost-blocks"
+    )]
+    BlocksLost {
+        /// The folder.
+        path: PathBuf,
+        /// The last block that was acknowledged.
+        number: u64,
+        /// Its hash.
+        hash: B256,
+        /// What is left.
+        head: u64,
+    },
+    /// The file that remembers what was acknowledged is not what was written.
+    #[error("{path} is damaged; if the database is sound, remove that file and start again")]
+    WitnessDamaged {
+        /// The file.
+        path: PathBuf,
     },
     /// Another process has the folder open.
     #[error("{path} is in use by another process; stop it, or give this one another data folder")]

@@ -51,9 +51,8 @@ impl ChainStore {
         put_total_difficulty(&mut batch, block.header.difficulty);
         update.put_code_and_trie(&mut batch);
         self.inner.tables.write(batch)?;
-        let head = Sealed::new_unchecked(block.header.clone(), hash);
-        *self.inner.head.write() = Some(head.clone());
-        Ok(head)
+        self.inner.head_is(Sealed::new_unchecked(block.header.clone(), hash))?;
+        self.settle()
     }
 }
 

@@ -10,6 +10,7 @@ mod commit;
 mod error;
 mod genesis;
 mod kv;
+mod log_index;
 mod memory;
 mod pending;
 mod prune;
@@ -17,6 +18,7 @@ mod rocks;
 pub mod schema;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub(crate) use blocks::hash_of_block;
 pub use blocks::{StoredBlock, TransactionLocation};
@@ -26,6 +28,7 @@ pub use commit::CommitBlock;
 pub(crate) use commit::put_flat_state;
 pub use error::StoreError;
 pub use kv::{Batch, KeyValue, KeyValueRead, Row, Rows, end_of_prefix};
+pub use log_index::{BlocksWithLogs, LogQuery};
 pub use memory::MemoryKeyValue;
 pub use pending::PendingEdits;
 pub use rocks::{RocksKeyValue, StoreOptions};

@@ -9,7 +9,7 @@ use super::{
     kv::{Batch, KeyValueRead},
     schema::{Table, meta},
 };
-use crate::state::{StateOverlay, StateSnapshot};
+use crate::state::StateOverlay;
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use cryptlet_primitives::DevEdits;
@@ -29,9 +29,8 @@ pub struct PendingEdits {
 /// The pending edits and what they lie on.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) head: B256,
     pub(super) edits: Arc<PendingEdits>,
-    overlay: Option<StateOverlay>,
+    pub(super) overlay: Option<StateOverlay>,
 }
 
 #[derive(RlpEncodable, RlpDecodable)]
@@ -53,13 +52,13 @@ impl PendingEdits {
 impl ChainStore {
     /// What was set since the head; `None` if nothing was.
     pub fn pending_edits(&self) -> Option<Arc<PendingEdits>> {
-        self.inner.pending.read().as_ref().map(|pending| pending.edits.clone())
+        self.view()?.pending.as_ref().map(|pending| pending.edits.clone())
     }
 
     /// Replaces what was set since the head. When this returns, a killed process does not lose it.
     pub fn set_pending_edits(&self, edits: PendingEdits) -> Result<(), StoreError> {
         let _writing = self.inner.writing.lock();
-        let head = self.head()?;
+        let head = self.with_unsettled().head()?;
         let malformed = |detail: String| StoreError::Malformed { number: head.number + 1, detail };
         let mut batch = Batch::default();
         let pending = if edits.is_empty() {
@@ -68,26 +67,16 @@ impl ChainStore {
         } else {
             let overlay = StateOverlay::new(&edits.edits.accounts).map_err(|error| malformed(error.to_string()))?;
             batch.put(Table::Meta, meta::PENDING_EDITS, Row::new(head.hash(), &edits).encoded());
-            Some(Pending { head: head.hash(), edits: Arc::new(edits), overlay })
+            Some(Arc::new(Pending { edits: Arc::new(edits), overlay }))
         };
         self.inner.tables.write(batch)?;
-        *self.inner.pending.write() = pending;
+        self.inner.set_pending(pending);
         Ok(())
-    }
-
-    /// What lies over the state after the block with this hash.
-    pub(super) fn overlay_on(&self, state: &StateSnapshot) -> Result<Option<StateOverlay>, StoreError> {
-        let pending = self.inner.pending.read();
-        let Some(pending) = pending.as_ref() else { return Ok(None) };
-        let Some(overlay) = &pending.overlay else { return Ok(None) };
-        // A block may have been made between the two reads, and then the edits are in it.
-        let is_its_head = super::hash_of_block(state.tables(), state.number())? == Some(pending.head);
-        Ok(is_its_head.then(|| overlay.clone()))
     }
 
     /// In the batch that moves the head.
     pub(super) fn drop_pending_edits(&self, batch: &mut Batch) {
-        if self.inner.pending.read().is_some() {
+        if self.pending_edits().is_some() {
             batch.delete(Table::Meta, meta::PENDING_EDITS);
         }
     }
@@ -104,7 +93,7 @@ pub(super) fn read_pending(tables: &dyn KeyValueRead, head: B256) -> Result<Opti
     }
     let edits = row.edits().map_err(damaged)?;
     let overlay = StateOverlay::new(&edits.edits.accounts).map_err(|error| damaged(error.to_string()))?;
-    Ok(Some(Pending { head, edits: Arc::new(edits), overlay }))
+    Ok(Some(Pending { edits: Arc::new(edits), overlay }))
 }
 
 impl Row {

@@ -7,17 +7,25 @@ use super::{
 };
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, IteratorMode, LruCacheOptions, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    DBRecoveryMode, Direction, FlushOptions, IteratorMode, LruCacheOptions, Options, ReadOptions, Snapshot, WriteBatch,
 };
 use self_cell::self_cell;
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// How the database is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
-    /// `true`: a block is on the disk before its commit returns; a power cut loses nothing. `false`: it is in the log and
-    /// the system's hands; a killed process loses nothing, a power cut may lose the last blocks (never a part of one).
+    /// `true`: a block is on the disk before anybody is told of it; a power cut loses nothing. `false`: it is in the log
+    /// and the system's hands; a killed process loses nothing, a power cut may lose the last blocks (never a part of one).
     pub sync: bool,
+    /// Open a store that ends before a block that was acknowledged, instead of refusing to.
+    pub accept_lost_blocks: bool,
     /// Blocks of the database kept in memory, with their filters and indices.
     pub block_cache_bytes: usize,
     /// Rows not yet in a sorted file, all tables together.
@@ -34,6 +42,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             sync: false,
+            accept_lost_blocks: false,
             block_cache_bytes: 64 << 20,
             memtables_bytes: 64 << 20,
             log_bytes_max: 128 << 20,
@@ -45,8 +54,30 @@ impl Default for StoreOptions {
 
 /// Tables in RocksDB, one column family each.
 pub struct RocksKeyValue {
-    database: Arc<DB>,
-    sync: bool,
+    database: Arc<Database>,
+    /// A sync failed, and none has succeeded since.
+    has_failed_to_sync: AtomicBool,
+}
+
+type Families<'a> = [&'a ColumnFamily; Table::ALL.len()];
+
+self_cell! {
+    /// The database and its column families, looked up once.
+    struct Database {
+        owner: DB,
+        #[covariant]
+        dependent: Families,
+    }
+}
+
+impl Database {
+    fn db(&self) -> &DB {
+        self.borrow_owner()
+    }
+
+    fn family(&self, table: Table) -> &ColumnFamily {
+        self.borrow_dependent()[table as usize]
+    }
 }
 
 impl RocksKeyValue {
@@ -74,13 +105,16 @@ impl RocksKeyValue {
             }
             failed("open", error)
         })?;
-        Ok(Self { database: Arc::new(database), sync: options.sync })
+        let database = Database::new(database, |database| {
+            Table::ALL.map(|table| database.cf_handle(table.name()).expect("every table of the schema was opened"))
+        });
+        Ok(Self { database: Arc::new(database), has_failed_to_sync: AtomicBool::new(false) })
     }
 }
 
 impl KeyValueRead for RocksKeyValue {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.database.get_cf(family(&self.database, table), key).map_err(|error| failed("read", error))
+        self.database.db().get_cf(self.database.family(table), key).map_err(|error| failed("read", error))
     }
 
     fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Rows<'_> {
@@ -93,30 +127,50 @@ impl KeyValue for RocksKeyValue {
         let mut writes = WriteBatch::default();
         for (table, key, value) in batch.changes {
             match value {
-                Some(value) => writes.put_cf(family(&self.database, table), key, value),
-                None => writes.delete_cf(family(&self.database, table), key),
+                Some(value) => writes.put_cf(self.database.family(table), key, value),
+                None => writes.delete_cf(self.database.family(table), key),
             }
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(self.sync);
-        self.database.write_opt(writes, &options).map_err(|error| failed("write a batch", error))
+        self.database.db().write(writes).map_err(|error| failed("write a batch", error))
     }
 
     fn snapshot(&self) -> Arc<dyn KeyValueRead> {
-        Arc::new(RocksSnapshot(SnapshotCell::new(self.database.clone(), |database| database.snapshot())))
+        Arc::new(RocksSnapshot(SnapshotCell::new(self.database.clone(), |database| {
+            let snapshot = database.db().snapshot();
+            let mut options = ReadOptions::default();
+            options.set_snapshot(&snapshot);
+            Moment { options, snapshot }
+        })))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.database.flush_wal(true).map_err(|error| failed("sync the log", error))
+        let database = self.database.db();
+        if self.has_failed_to_sync.load(Ordering::Relaxed) {
+            // What the system could not write it may take for written the second time. So the rows go from memory to sorted
+            // files, which are new and synced: they no longer need the log.
+            let families = self.database.borrow_dependent();
+            database
+                .flush_cfs_opt(families, &FlushOptions::default())
+                .map_err(|error| failed("sync its rows", error))?;
+        }
+        let synced = database.flush_wal(true);
+        self.has_failed_to_sync.store(synced.is_err(), Ordering::Relaxed);
+        synced.map_err(|error| failed("sync the log", error))
     }
 }
 
 self_cell! {
     struct SnapshotCell {
-        owner: Arc<DB>,
+        owner: Arc<Database>,
         #[covariant]
-        dependent: Snapshot,
+        dependent: Moment,
     }
+}
+
+/// A snapshot, and how to read at it: made once, not per read.
+struct Moment<'a> {
+    options: ReadOptions,
+    snapshot: Snapshot<'a>,
 }
 
 /// A moment of the database, which it keeps alive.
@@ -124,36 +178,46 @@ struct RocksSnapshot(SnapshotCell);
 
 impl KeyValueRead for RocksSnapshot {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let database = self.0.borrow_owner();
-        self.0.borrow_dependent().get_cf(family(database, table), key).map_err(|error| failed("read", error))
+        let (database, moment) = (self.0.borrow_owner(), self.0.borrow_dependent());
+        let found = database.db().get_cf_opt(database.family(table), key, &moment.options);
+        found.map_err(|error| failed("read", error))
     }
 
     fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Rows<'_> {
         let mut options = ReadOptions::default();
-        options.set_snapshot(self.0.borrow_dependent());
+        options.set_snapshot(&self.0.borrow_dependent().snapshot);
         rows(self.0.borrow_owner(), table, from, to, options)
     }
 }
 
-fn rows<'a>(database: &'a DB, table: Table, from: &[u8], to: Option<&[u8]>, mut options: ReadOptions) -> Rows<'a> {
+fn rows<'a>(
+    database: &'a Database,
+    table: Table,
+    from: &[u8],
+    to: Option<&[u8]>,
+    mut options: ReadOptions,
+) -> Rows<'a> {
     if let Some(to) = to {
         options.set_iterate_upper_bound(to);
     }
     let mode = IteratorMode::From(from, Direction::Forward);
-    let iterator = database.iterator_cf_opt(family(database, table), options, mode);
+    let iterator = database.db().iterator_cf_opt(database.family(table), options, mode);
     Box::new(iterator.map(|row| {
         let (key, value) = row.map_err(|error| failed("read a range", error))?;
         Ok((key.into_vec(), value.into_vec()))
     }))
 }
 
-fn family(database: &DB, table: Table) -> &ColumnFamily {
-    database.cf_handle(table.name()).expect("every table of the schema was opened")
+fn failed(operation: &'static str, error: rocksdb::Error) -> StoreError {
+    let detail = error.into_string();
+    if detail.contains("No space left on device") || detail.contains("Disk quota exceeded") {
+        return StoreError::DiskFull { operation, detail };
+    }
+    StoreError::Backend { operation, detail }
 }
 
-fn failed(operation: &'static str, error: rocksdb::Error) -> StoreError {
-    StoreError::Backend { operation, detail: error.into_string() }
-}
+/// Rows of one table in memory before they become a sorted file.
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
 
 fn database_options(options: &StoreOptions) -> Options {
     let mut database = Options::default();
@@ -163,9 +227,13 @@ fn database_options(options: &StoreOptions) -> Options {
     // A torn last record is what a crash leaves and is dropped; damage anywhere before it is an error, never skipped.
     database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     database.set_db_write_buffer_size(options.memtables_bytes);
+    // Also of the family `default`, which is empty: after a full disk the database wants the largest of these free.
+    database.set_write_buffer_size(WRITE_BUFFER_BYTES);
     database.set_max_total_wal_size(options.log_bytes_max);
     database.set_max_open_files(options.open_files_max);
     database.set_max_background_jobs(2);
+    // One writes at a time; then a new row is looked for beside the last one first.
+    database.set_allow_concurrent_memtable_write(false);
     database.set_keep_log_file_num(2);
     database.set_max_log_file_size(4 << 20);
     database.set_stats_dump_period_sec(0);
@@ -193,9 +261,14 @@ fn table_options(table: Table, cache: &Cache) -> Options {
         blocks.set_bloom_filter(10.0, false);
     }
     let mut family = Options::default();
+    if has_point_reads(table) {
+        // Keys that are not there are not looked for among the rows in memory either.
+        family.set_memtable_whole_key_filtering(true);
+        family.set_memtable_prefix_bloom_ratio(0.05);
+    }
     family.set_block_based_table_factory(&blocks);
     family.set_compression_type(DBCompressionType::Lz4);
-    family.set_write_buffer_size(16 << 20);
+    family.set_write_buffer_size(WRITE_BUFFER_BYTES);
     family.set_level_compaction_dynamic_level_bytes(true);
     family
 }

@@ -13,6 +13,7 @@
 //! | `requests` | number | RLP list of EIP-7685 requests, type byte first |
 //! | `block_numbers` | block hash | number |
 //! | `transactions` | transaction hash | number, then index (4 bytes) |
+//! | `log_index` | term (9 bytes, see `log_index`), number | nothing: the block has logs with this address or topic |
 //! | `accounts` | address | account now (`codec::encode_account`) |
 //! | `storage` | address, slot | value now, without leading zeros; no row means zero |
 //! | `code` | code hash | the code |
@@ -27,7 +28,7 @@
 use alloy_primitives::{Address, B256, U256};
 
 /// Number of the layout above. Changing the layout changes it.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Rows of the `meta` table.
 pub mod meta {
@@ -68,11 +69,12 @@ pub enum Table {
     ChangedKeys,
     AccountTrie,
     StorageTrie,
+    LogIndex,
 }
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Headers,
         Self::Bodies,
@@ -89,6 +91,7 @@ impl Table {
         Self::ChangedKeys,
         Self::AccountTrie,
         Self::StorageTrie,
+        Self::LogIndex,
     ];
 
     /// Its name on disk.
@@ -110,6 +113,7 @@ impl Table {
             Self::ChangedKeys => "changed_keys",
             Self::AccountTrie => "account_trie",
             Self::StorageTrie => "storage_trie",
+            Self::LogIndex => "log_index",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         filters::FilterKind,
     },
     service::ChainEvent,
-    store::StoredBlock,
+    store::{LogQuery, StoredBlock},
     types::Receipt,
 };
 use alloy::{
@@ -238,20 +238,27 @@ impl Rpc {
     fn scan_blocks(&self, filter: &Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
         let (chain, logs_max) = (self.node.chain(), self.limits.logs_max);
         let mut logs = Vec::new();
-        for number in range {
-            let Some(header) = chain.header(number)? else { break };
-            if !filter.matches_bloom(header.logs_bloom) {
-                continue;
+        chain.blocks_with_logs(range, &query(filter)).try_for_each(|number| {
+            let Some(block) = chain.block(number)? else { return Ok(false) };
+            if filter.matches_bloom(block.block.header.logs_bloom) {
+                append_logs(&mut logs, filter, &block, &self.receipts(&block)?, false);
             }
-            let Some(block) = chain.block(number)? else { break };
-            append_logs(&mut logs, filter, &block, &self.receipts(&block)?, false);
             if logs.len() > logs_max {
                 return Err(RpcError::LimitExceeded(format!(
                     "query returned more than {logs_max} results up to block {number}; ask for fewer blocks at a time"
                 )));
             }
-        }
+            Ok(true)
+        })?;
         Ok(logs)
+    }
+}
+
+/// What the store's index of logs is asked for.
+fn query(filter: &Filter) -> LogQuery {
+    LogQuery {
+        addresses: filter.address.iter().copied().collect(),
+        topics: std::array::from_fn(|position| filter.topics[position].iter().copied().collect()),
     }
 }
 

@@ -49,8 +49,6 @@ const SEARCH_BLOCKS_MAX: u64 = 20_000;
 
 type FullBlock = OtsBlockTransactions<RpcTransaction, RpcHeader>;
 type Found = TransactionsWithReceipts<RpcTransaction>;
-/// Some transactions of one block, with their receipts.
-type OfBlock = Vec<(RpcTransaction, OtsTransactionReceipt)>;
 
 #[rpc(server, namespace = "ots")]
 pub(crate) trait Otterscan {
@@ -283,12 +281,13 @@ impl Rpc {
 
     /// The transactions of these blocks in which an address appears, block by block, until there are enough. Within a
     /// block the newest comes first. Also tells whether all blocks have been looked at.
+    #[expect(clippy::type_complexity)] // a page is a list of blocks of pairs
     fn appearances(
         &self,
         address: Address,
         blocks: impl Iterator<Item = u64>,
         enough: usize,
-    ) -> Result<(Vec<OfBlock>, bool), RpcError> {
+    ) -> Result<(Vec<Vec<(RpcTransaction, OtsTransactionReceipt)>>, bool), RpcError> {
         let deadline = Instant::now() + self.limits.call_time_max;
         let (mut pages, mut count) = (Vec::new(), 0);
         for (looked_at, number) in blocks.enumerate() {

@@ -7,7 +7,7 @@ use crate::{
     store::StoredBlock,
     types::Header,
 };
-use alloy::{consensus::Sealed, eips::eip7685::Requests, rpc::types::TransactionInfo};
+use alloy::{consensus::Sealed, eips::eip7685::Requests};
 use alloy_primitives::B256;
 use cryptlet_delegate::DelegateEvmContext;
 use revm::Inspector;
@@ -34,15 +34,14 @@ impl Place {
     }
 
     /// In the words of alloy.
-    pub(crate) fn info(&self, base_fee: u64) -> TransactionInfo {
-        TransactionInfo {
-            hash: Some(self.transaction),
-            index: Some(self.index as u64),
-            block_hash: Some(self.block),
-            block_number: Some(self.number),
-            base_fee: Some(base_fee),
-            ..Default::default()
-        }
+    pub(crate) fn info(&self, base_fee: u64) -> alloy::rpc::types::TransactionInfo {
+        let mut info = alloy::rpc::types::TransactionInfo::default();
+        info.hash = Some(self.transaction);
+        info.index = Some(self.index as u64);
+        info.block_hash = Some(self.block);
+        info.block_number = Some(self.number);
+        info.base_fee = Some(base_fee);
+        info
     }
 }
 

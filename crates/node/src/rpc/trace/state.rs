@@ -3,13 +3,13 @@
 use super::Number;
 use crate::{
     rpc::{Rpc, RpcError},
-    service::CallBase,
     state::{StateSnapshot, history},
     store::StoredBlock,
 };
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use jsonrpsee::proc_macros::rpc;
+use revm::database::CacheState;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ impl DebugStateServer for Rpc {
                 return Err(RpcError::refused("no transaction in genesis"));
             }
             let base = rpc.state_before(&block, index)?;
-            rpc.storage_range(block.number() - 1, &base, address, start, slots_max)
+            rpc.storage_range(block.number() - 1, &base.changed, address, start, slots_max)
         })
         .await
     }
@@ -218,33 +218,28 @@ impl Rpc {
         Ok(modified)
     }
 
-    /// Slots of an account in the order of their hashes: those after block `number`, with what has been edited and changed
-    /// since.
+    /// Slots of an account in the order of their hashes: those after block `number`, with what has changed since.
     fn storage_range(
         &self,
         number: u64,
-        base: &CallBase,
+        changed: &CacheState,
         address: Address,
         start: B256,
         slots_max: usize,
     ) -> Result<StorageRange, RpcError> {
-        let edited = base.state.overlay().and_then(|overlay| overlay.accounts().get(&address));
-        let is_cleared = edited.is_some_and(|edit| edit.is_cleared);
-        let edited = edited.into_iter().flat_map(|edit| &edit.storage);
-        let cached = base.changed.accounts.get(&address);
-        let changed =
-            cached.and_then(|cached| cached.account.as_ref()).into_iter().flat_map(|account| &account.storage);
+        let cached = changed.accounts.get(&address);
+        let overlay = cached.and_then(|cached| cached.account.as_ref()).map(|account| &account.storage);
         let is_gone = cached.is_some_and(|cached| cached.status.was_destroyed() || cached.account.is_none());
-        let since: Vec<(&U256, &U256)> = edited.filter(|_| !is_gone).chain(changed).collect();
+        let hidden = overlay.map_or(0, |overlay| overlay.len());
         let mut slots = BTreeMap::new();
         let mut complete_below = None;
-        if !is_gone && !is_cleared {
+        if !is_gone {
             // Some of these may have become zero since; enough remain.
-            let page = self.node.chain().storage_by_hash_at(number, address, start, slots_max + since.len())?;
+            let page = self.node.chain().storage_by_hash_at(number, address, start, slots_max + hidden)?;
             complete_below = page.next;
             slots.extend(page.entries);
         }
-        for (slot, value) in since {
+        for (slot, value) in overlay.into_iter().flatten() {
             let hash = keccak256(slot.to_be_bytes::<32>());
             if value.is_zero() {
                 slots.remove(&hash);

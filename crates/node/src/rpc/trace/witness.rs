@@ -83,8 +83,8 @@ impl Rpc {
         let (finished, state) = rerun.finish()?;
         let changes = finished.changes();
         add_cached(&mut keys, &state);
-        let asked = reads.take();
-        asked.slots.into_iter().for_each(|(address, slot)| _ = keys.entry(address).or_default().insert(slot));
+        let (asked_slots, asked_hashes) = reads.take();
+        asked_slots.into_iter().for_each(|(address, slot)| _ = keys.entry(address).or_default().insert(slot));
 
         let found = self.node.chain().state_witness(before, &keys, changes)?;
         if found.root_after != block.block.header.state_root {
@@ -93,7 +93,7 @@ impl Rpc {
         }
         let codes = self.codes_before(before, &keys, &state)?;
         let oldest = (0..before).filter(|number| before - number < 256 && state.block_hashes.get(*number).is_some());
-        let oldest = oldest.chain(asked.blocks).min().unwrap_or(before).min(before);
+        let oldest = oldest.chain(asked_hashes).min().unwrap_or(before).min(before);
         Ok(Witness { state: found.nodes, codes, keys: plain(&keys), headers: self.headers(oldest..=before)? })
     }
 
@@ -152,14 +152,7 @@ impl<C: ContextTr> Inspector<C> for Slots {
 #[derive(Debug)]
 struct ParentReads {
     state: cryptlet_delegate::DatabaseParent<crate::state::StateSnapshot>,
-    seen: Mutex<Seen>,
-}
-
-/// Slots, and the numbers of blocks whose hashes were asked for.
-#[derive(Debug, Default)]
-struct Seen {
-    slots: BTreeSet<(Address, U256)>,
-    blocks: BTreeSet<u64>,
+    seen: Mutex<(BTreeSet<(Address, U256)>, BTreeSet<u64>)>,
 }
 
 impl ParentReads {
@@ -167,19 +160,19 @@ impl ParentReads {
         Self { state: cryptlet_delegate::DatabaseParent(state), seen: Mutex::default() }
     }
 
-    fn take(&self) -> Seen {
+    fn take(&self) -> (BTreeSet<(Address, U256)>, BTreeSet<u64>) {
         std::mem::take(&mut self.seen.lock())
     }
 }
 
 impl ParentState for ParentReads {
     fn storage(&self, address: Address, slot: U256) -> Result<U256, ParentStateError> {
-        self.seen.lock().slots.insert((address, slot));
+        self.seen.lock().0.insert((address, slot));
         self.state.storage(address, slot)
     }
 
     fn ancestor_hash(&self, number: u64) -> Result<Option<B256>, ParentStateError> {
-        self.seen.lock().blocks.insert(number);
+        self.seen.lock().1.insert(number);
         self.state.ancestor_hash(number)
     }
 }

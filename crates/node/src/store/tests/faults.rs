@@ -148,9 +148,10 @@ fn read_all(store: &ChainStore) -> Result<Dump, StoreError> {
     Ok(rows)
 }
 
-/// A log cut short, as a power cut leaves it without fsync: the chain is shorter, and whole.
+/// A log cut short, as a power cut leaves it without fsync: it is named. Whoever accepts that has a shorter chain that is
+/// whole.
 #[test]
-fn a_truncated_log_leaves_a_shorter_chain_that_is_whole() {
+fn a_truncated_log_is_named_and_what_is_left_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
     model.initialize(&store);
@@ -165,10 +166,63 @@ fn a_truncated_log_leaves_a_shorter_chain_that_is_whole() {
     let length = log.metadata().unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(length * 2 / 3).unwrap();
 
-    let store = open(folder.path()).unwrap();
+    let error = open(folder.path()).err().unwrap();
+    let last = model.hashes[39];
+    assert!(matches!(error, StoreError::BlocksLost { number: 39, hash, .. } if hash == last), "{error}");
+    let options = StoreOptions { accept_lost_blocks: true, ..StoreOptions::default() };
+    let store = ChainStore::open(folder.path(), &options).unwrap();
     let head = store.head().unwrap().number;
     assert!(head > 0 && head < 39, "head {head}");
     model.states.truncate(head as usize + 1);
     model.hashes.truncate(head as usize + 1);
+    model.check(&store);
+    // Going on from there is what was accepted.
+    model.step(&Step::Block(BTreeMap::new()), &[&store]);
+    drop(store);
+    model.check(&open(folder.path()).unwrap());
+}
+
+/// A rewind takes back what was acknowledged: the shorter chain is no loss.
+#[test]
+fn a_rewound_chain_is_not_taken_for_a_truncated_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
+    model.initialize(&store);
+    (0..5).for_each(|_| model.step(&Step::Block(BTreeMap::new()), &[&store]));
+    model.step(&Step::Rewind(3), &[&store]);
+    drop(store);
+    model.check(&open(folder.path()).unwrap());
+}
+
+#[test]
+fn a_damaged_witness_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    Model::new().initialize(&open(folder.path()).unwrap());
+    let file = folder.path().join("ACKNOWLEDGED");
+    let mut content = std::fs::read(&file).unwrap();
+    content[3] ^= 1;
+    std::fs::write(&file, content).unwrap();
+    let error = open(folder.path()).err().unwrap();
+    assert!(error.to_string().contains("ACKNOWLEDGED is damaged"), "{error}");
+}
+
+/// Blocks that are written and not settled are the writer's business: readers see none of them, and all when it is done.
+#[test]
+fn readers_see_settled_blocks_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions { sync: true, ..StoreOptions::default() };
+    let store = ChainStore::open(folder.path(), &options).unwrap();
+    let mut model = Model::new();
+    model.initialize(&store);
+    let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
+    for nonce in 1..4 {
+        model.append(&Step::Block([(1, touch(nonce))].into()), &store.with_unsettled());
+    }
+    assert_eq!((store.head().unwrap().number, store.with_unsettled().head().unwrap().number), (0, 3));
+    assert!(store.header(1).unwrap().is_none() && store.block_number(model.hashes[1]).unwrap().is_none());
+    assert!(matches!(store.state_at(2), Err(StoreError::UnknownBlock { head: 0, .. })));
+    assert_eq!(store.latest_state().unwrap().number(), 0);
+    model.check(&store.with_unsettled());
+    assert_eq!(store.settle().unwrap().number, 3);
     model.check(&store);
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     state::{AccountChange, Page, StateChanges},
-    store::{ChainStore, CommitBlock, schema::Table},
+    store::{ChainStore, CommitBlock, StoreError, schema::Table},
     types::{Block, Header, Receipt, Transaction},
 };
 use alloy::consensus::{BlockBody, Eip658Value, Receipt as ReceiptFields, SignableTransaction, TxLegacy, TxType};
@@ -159,6 +159,17 @@ impl Model {
         }
     }
 
+    /// Like [`Self::step`] with a block, which is written and not settled.
+    pub(super) fn append(&mut self, step: &Step, store: &ChainStore) {
+        let Step::Block(touches) = step else { panic!("not a block") };
+        let mut state = self.states.last().unwrap().clone();
+        let changes = apply(&mut state, touches);
+        let block = self.block(&state, touches.len() as u64);
+        with_parts(store, &block, &changes, |parts| store.append(parts).map(drop));
+        self.hashes.push(block.header.hash_slow());
+        self.states.push(state);
+    }
+
     fn block(&self, state: &ModelState, transactions: u64) -> Block {
         let number = self.head() + 1;
         let parent_hash = *self.hashes.last().unwrap();
@@ -286,13 +297,22 @@ fn apply(state: &mut ModelState, touches: &BTreeMap<u8, Touch>) -> StateChanges 
 }
 
 pub(super) fn commit(store: &ChainStore, block: &Block, changes: &StateChanges) {
+    with_parts(store, block, changes, |parts| store.commit(parts).map(drop));
+}
+
+fn with_parts(
+    store: &ChainStore,
+    block: &Block,
+    changes: &StateChanges,
+    write: impl FnOnce(CommitBlock<'_>) -> Result<(), StoreError>,
+) {
     let state = store.state_root_after(block.header.number - 1, changes).unwrap();
     let count = block.body.transactions.len() as u64;
     let senders: Vec<Address> = (0..count).map(|index| address(index as u8)).collect();
     let receipts: Vec<Receipt> = (0..count).map(receipt).collect();
     let requests = requests(block.header.number);
     let (hash, senders, receipts) = (block.header.hash_slow(), &senders[..], &receipts[..]);
-    store.commit(CommitBlock { block, hash, senders, receipts, requests: &requests, state: &state }).unwrap();
+    write(CommitBlock { block, hash, senders, receipts, requests: &requests, state: &state }).unwrap();
 }
 
 pub(super) fn requests(number: u64) -> Requests {

@@ -4,7 +4,7 @@ use super::model::{Dump, Model, Step, Touch, address, commit, dump, receipt, req
 use crate::{
     state::{AccountChange, StateChanges},
     store::{
-        ChainStore, StoreError, StoreOptions,
+        ChainStore, LogQuery, StoreError, StoreOptions,
         schema::{Table, meta},
     },
 };
@@ -57,6 +57,45 @@ proptest! {
                     let value = (!slot.value.is_zero()).then(|| alloy_rlp::encode(slot.value));
                     verify_proof(storage_root, key, value, &slot.proof).unwrap();
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn no_block_with_wanted_logs_is_left_out(steps in steps(1..24), position in 0..4usize, wanted in 0..6u64, from in 0..6u64) {
+        let store = ChainStore::in_memory();
+        let mut model = Model::new();
+        model.initialize(&store);
+        steps.iter().for_each(|step| model.step(step, &[&store]));
+        let topic = keccak256(wanted.to_be_bytes());
+        let mut topics: [Vec<B256>; 4] = Default::default();
+        topics[position] = vec![topic, keccak256("nobody's")];
+        let queries = [
+            LogQuery::default(),
+            LogQuery { addresses: vec![address(7)], topics: Default::default() },
+            LogQuery { addresses: vec![address(6)], topics: Default::default() },
+            LogQuery { addresses: vec![address(6), address(7)], topics },
+        ];
+        for query in queries {
+            let has = |number: u64| {
+                let receipts = store.receipts(number).unwrap().unwrap();
+                receipts.iter().flat_map(|receipt| receipt.logs()).any(|log| {
+                    let fits = |(at, wanted): (usize, &Vec<B256>)| {
+                        wanted.is_empty() || log.topics().get(at).is_some_and(|topic| wanted.contains(topic))
+                    };
+                    (query.addresses.is_empty() || query.addresses.contains(&log.address))
+                        && query.topics.iter().enumerate().all(fits)
+                })
+            };
+            let (mut found, head) = (Vec::new(), model.head());
+            let all = store.blocks_with_logs(from..=head, &query);
+            all.try_for_each(|number| { found.push(number); Ok::<_, StoreError>(true) }).unwrap();
+            prop_assert!(found.is_sorted_by(|a, b| a < b) && found.iter().all(|number| (from..=head).contains(number)));
+            let wanted: Vec<u64> = (from..=head).filter(|number| has(*number)).collect();
+            prop_assert!(wanted.iter().all(|number| found.contains(number)), "{wanted:?} {found:?}");
+            // With one kind of term nothing else is found.
+            if query.topics.iter().all(Vec::is_empty) {
+                prop_assert_eq!(found, wanted);
             }
         }
     }

@@ -23,6 +23,8 @@ mod conformance;
 mod cryptlet;
 #[path = "rpc/dev.rs"]
 mod dev;
+#[path = "rpc/faults.rs"]
+mod faults;
 #[path = "rpc/fees.rs"]
 mod fees;
 #[path = "rpc/ipc.rs"]
@@ -39,8 +41,6 @@ mod pool;
 mod records;
 #[path = "rpc/simulate_v1.rs"]
 mod simulate_v1;
-#[path = "rpc/stateless.rs"]
-mod stateless;
 #[path = "rpc/states.rs"]
 mod states;
 #[path = "rpc/subscriptions.rs"]

@@ -8,4 +8,5 @@ mod kinds;
 mod mining;
 mod replay;
 mod simulate;
+mod stale;
 mod tamper;

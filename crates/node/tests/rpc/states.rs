@@ -44,23 +44,6 @@ async fn slots_are_listed_by_their_hashes_from_within_a_block() {
 }
 
 #[tokio::test]
-async fn slots_that_were_edited_before_a_block_are_listed() {
-    let served = dev().await;
-    let counter = counter(&served).await;
-    let edit = |slot: u64, value: u64| json!([counter, word(slot), word(value)]);
-    served.call("anvil_setStorageAt", edit(7, 70)).await;
-    served.call("anvil_setStorageAt", edit(0, 5)).await;
-    served.send(json!({ "from": account(0), "to": counter, "gas": "0x186a0" })).await;
-    let answer = served.call("debug_storageRangeAt", json!(["latest", 0, counter, "0x00", 10])).await;
-    let slot = |slot: u64| keccak256(B256::from(alloy_primitives::U256::from(slot))).to_string();
-    let expected =
-        json!({ slot(0): { "key": word(0), "value": word(5) }, slot(7): { "key": word(7), "value": word(70) } });
-    assert_eq!(answer["storage"], expected);
-    let trace = served.call("debug_traceBlockByNumber", json!(["latest", { "tracer": "callTracer" }])).await;
-    assert_eq!(trace[0]["result"]["output"], word(5), "the trace begins on the edited state");
-}
-
-#[tokio::test]
 async fn a_state_is_dumped_in_pages() {
     let served = dev().await;
     let counter = counter(&served).await;

@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc] [traces]`.
+//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
@@ -13,16 +13,15 @@ mod rpc_load;
 mod stats;
 mod table;
 mod testbed;
-mod traces;
 mod transfers;
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 7] = ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc", "traces"];
+const NAMES: [&str; 6] = ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc"];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls replay monte-carlo transfers rpc traces (default: all)\n\
+    sections: delegate calls replay monte-carlo transfers rpc (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
@@ -68,7 +67,6 @@ async fn run(name: &str) -> Result<Vec<Section>> {
         "replay" => replay_speed::run().await,
         "monte-carlo" => monte_carlo::run().await,
         "transfers" => transfers::run().await,
-        "rpc" => rpc_load::run().await,
-        _ => traces::run().await,
+        _ => rpc_load::run().await,
     }
 }

@@ -142,9 +142,24 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_enum, default_value_t = Simulation::Registered, help_heading = "Cryptlet fabric")]
     pub(crate) simulation: Simulation,
 
-    /// Wait for the disk at every block (survives a power cut); without it a killed process loses nothing, a power cut may
-    #[arg(long)]
+    /// Tell of a block only when it is on the disk, so that a power cut loses nothing; the default of a network's node
+    #[arg(long, overrides_with = "no_sync", help_heading = "Storage")]
     pub(crate) sync: bool,
+    /// Leave writing to the system: a killed process loses nothing, a power cut may; the default with --dev
+    #[arg(long, overrides_with = "sync", help_heading = "Storage")]
+    pub(crate) no_sync: bool,
+    /// Blocks below the head whose states are kept; 0 keeps all of them (an archive)
+    #[arg(
+        long = "history.state",
+        alias = "prune-states-older-than",
+        value_name = "BLOCKS",
+        default_value_t = 0,
+        help_heading = "Storage"
+    )]
+    pub(crate) history_state: u64,
+    /// Open a data folder that has lost blocks that were acknowledged, and go on from what is left
+    #[arg(long, help_heading = "Storage")]
+    pub(crate) accept_lost_blocks: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -165,6 +180,13 @@ pub(crate) struct StateArgs {
     /// Dump the state every so many seconds too
     #[arg(long, short = 's', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) state_interval: Option<u64>,
+}
+
+impl NodeArgs {
+    /// Must a block be on the disk before anybody is told of it?
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.sync || !(self.dev || self.no_sync)
+    }
 }
 
 /// Which fabric, and as whom.
@@ -390,6 +412,23 @@ mod tests {
             assert_eq!(hardfork(name), Ok(fork));
         }
         assert!(hardfork("amsterdam").is_err_and(|error| error.contains("from frontier to osaka")));
+    }
+
+    #[test]
+    fn a_dev_node_does_not_wait_for_the_disk_and_others_do_unless_told_otherwise() {
+        let cases: [(&[&str], bool); 6] = [
+            (&["--dev"], false),
+            (&["--dev", "--sync"], true),
+            (&["--dev", "--sync", "--no-sync"], false),
+            (&["--genesis", "g.json"], true),
+            (&["--datadir", "d", "--no-sync"], false),
+            (&["--datadir", "d", "--no-sync", "--sync"], true),
+        ];
+        for (flags, expected) in cases {
+            let cli = Cli::parse_from(["cryptlet", "node"].iter().chain(flags));
+            let Command::Node(node) = cli.command else { panic!("not the node command") };
+            assert_eq!(node.waits_for_disk(), expected, "{flags:?}");
+        }
     }
 
     #[test]

@@ -23,8 +23,9 @@ use std::{
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     logs::start(args.output);
     let folder = args.datadir.join("chain");
-    // Nothing waits for the disk until everything is in.
-    let chain = ChainStore::open(&folder, &StoreOptions::default())?;
+    // Nothing waits for the disk until everything is in. What a power cut took from an import is imported again.
+    let options = StoreOptions { accept_lost_blocks: true, ..StoreOptions::default() };
+    let chain = ChainStore::open(&folder, &options)?;
     let spec = chain_spec(&chain, args.genesis.as_deref(), &args.files)?;
     chain.initialize(spec.genesis(), &spec.genesis_block())?;
     let outcome = import_files(&spec, &chain, &args.files, args.output);

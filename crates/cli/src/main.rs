@@ -1,6 +1,7 @@
 //! `cryptlet`: one binary for the whole fabric. Each command has a file; this one only chooses.
 
 mod args;
+mod data;
 mod dev;
 mod export;
 mod fabric;

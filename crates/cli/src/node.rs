@@ -3,6 +3,7 @@
 
 use crate::{
     args::{NodeArgs, Simulation},
+    data::DataFolder,
     dev::{self, Accounts, Deployments, Ready},
     fabric::{FabricAccess, FabricSeam},
     import::import_files,
@@ -20,13 +21,9 @@ use cryptlet_node::{
     miner::MinerConfig,
     rpc::{RpcConfig, RpcServer},
     service::{SimulationLimits, SimulationPolicies, SimulationPolicy},
-    store::{ChainStore, StoreOptions},
+    store::{ChainStore, StoreError, StoreOptions},
 };
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{process::ExitCode, sync::Arc, thread::JoinHandle};
 
 pub(crate) fn run(args: NodeArgs) -> Result<ExitCode> {
     logs::start(args.output);
@@ -43,8 +40,9 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let state_files = StateFiles::of(&args.state)?;
     let progress = Progress::start(args.output, "opening the chain");
     let data = DataFolder::open(args.datadir.as_deref())?;
+    let opening = begin_opening(&args, &data);
     let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
-    let (spec, chain) = open_chain(&args, accounts.as_ref(), &data)?;
+    let (spec, chain) = open_chain(&args, accounts.as_ref(), &data, opening)?;
     if !args.import.is_empty() {
         progress.step("importing blocks");
         chain.initialize(spec.genesis(), &spec.genesis_block())?;
@@ -98,22 +96,41 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the chain in the data folder; a new folder gets the genesis that the flags ask for.
-fn open_chain(args: &NodeArgs, accounts: Option<&Accounts>, data: &DataFolder) -> Result<(Arc<ChainSpec>, ChainStore)> {
+/// Opens the database, which mostly waits for the disk, while keys and rules are worked out.
+fn begin_opening(args: &NodeArgs, data: &DataFolder) -> JoinHandle<Result<ChainStore, StoreError>> {
     let folder = data.path().join("chain");
-    let options = StoreOptions { sync: args.sync, ..StoreOptions::default() };
-    let chain = ChainStore::open(&folder, &options)?;
-    let genesis = match (accounts, &args.genesis) {
-        (Some(accounts), _) => dev::genesis(args, accounts),
+    let options = StoreOptions {
+        sync: args.waits_for_disk(),
+        accept_lost_blocks: args.accept_lost_blocks,
+        ..StoreOptions::default()
+    };
+    std::thread::spawn(move || ChainStore::open(&folder, &options))
+}
+
+/// The chain in the data folder and its rules; a new folder gets the genesis that the flags ask for.
+fn open_chain(
+    args: &NodeArgs,
+    accounts: Option<&Accounts>,
+    data: &DataFolder,
+    opening: JoinHandle<Result<ChainStore, StoreError>>,
+) -> Result<(Arc<ChainSpec>, ChainStore)> {
+    let given = match (accounts, &args.genesis) {
+        (Some(accounts), _) => Some(dev::genesis(args, accounts)),
         (None, Some(file)) => {
             let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))?
+            Some(serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))?)
         }
-        (None, None) => chain.genesis().with_context(|| {
-            format!("{} holds no chain yet: name its genesis with --genesis FILE", folder.display())
-        })?,
+        (None, None) => None,
     };
-    Ok((Arc::new(ChainSpec::from_genesis(genesis)?), chain))
+    let given = given.map(ChainSpec::from_genesis).transpose()?;
+    let chain = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let spec = match given {
+        Some(spec) => spec,
+        None => ChainSpec::from_genesis(chain.genesis().with_context(|| {
+            format!("{} holds no chain yet: name its genesis with --genesis FILE", data.path().join("chain").display())
+        })?)?,
+    };
+    Ok((Arc::new(spec), chain))
 }
 
 fn node_config(args: &NodeArgs) -> NodeConfig {
@@ -131,6 +148,7 @@ fn node_config(args: &NodeArgs) -> NodeConfig {
             },
             attempt_timeout_ms: args.call_timeout_ms,
             patience_ms: args.host_patience_ms,
+            states_kept: (args.history_state > 0).then_some(args.history_state),
             ..MinerConfig::default()
         },
         simulation: SimulationLimits {
@@ -164,36 +182,4 @@ async fn begin_mining(args: &NodeArgs, node: &NodeHandle) -> Result<()> {
         node.set_automine(false).await?;
     }
     Ok(())
-}
-
-/// Where a node keeps its data: a folder of the user's, or a temporary one that is removed at the end.
-enum DataFolder {
-    Given(PathBuf),
-    Temporary(tempfile::TempDir),
-}
-
-impl DataFolder {
-    fn open(given: Option<&Path>) -> Result<Self> {
-        match given {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-                Ok(Self::Given(folder.to_owned()))
-            }
-            None => Ok(Self::Temporary(tempfile::Builder::new().prefix("cryptlet-dev-").tempdir()?)),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Given(folder) => folder,
-            Self::Temporary(folder) => folder.path(),
-        }
-    }
-
-    fn close(self) -> Result<()> {
-        if let Self::Temporary(folder) = self {
-            folder.close().context("the temporary data folder could not be removed")?;
-        }
-        Ok(())
-    }
 }

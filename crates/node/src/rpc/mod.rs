@@ -25,6 +25,7 @@ mod net;
 mod params;
 mod personal;
 mod places;
+mod recent;
 mod registry;
 mod send;
 mod server;
@@ -58,6 +59,7 @@ pub(crate) struct Context {
     simulations: Places,
     searches: Places,
     tips: eth::TipCache,
+    recent: recent::RecentBlocks,
     snapshots: dev::Snapshots,
     /// Held from the choice of a nonce until a transaction that nobody signed is in the pool.
     unsigned_turn: tokio::sync::Mutex<()>,
@@ -89,6 +91,7 @@ impl Rpc {
             simulations: Places::new(limits.simulations_max, limits.waiting_max, limits.call_time_max),
             searches: Places::new(limits.searches_max, limits.waiting_max, limits.call_time_max),
             tips: eth::TipCache::default(),
+            recent: recent::RecentBlocks::default(),
             snapshots: dev::Snapshots::default(),
             unsigned_turn: tokio::sync::Mutex::default(),
             arrival: send::ArrivalMining::default(),

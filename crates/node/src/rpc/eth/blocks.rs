@@ -111,9 +111,9 @@ impl EthBlocksServer for Rpc {
     }
 
     fn block_receipts(&self, block: BlockId) -> Result<Option<Vec<RpcReceipt>>, RpcError> {
-        let Some(block) = self.block(block)? else { return Ok(None) };
-        let receipts = self.receipts(&block)?;
-        Ok(Some(self.receipt_context(&block).all(&receipts)))
+        let Some(number) = self.number_of(block)? else { return Ok(None) };
+        let found = self.block_with_receipts(number)?;
+        Ok(found.map(|found| self.receipt_context(&found.block).all(&found.receipts)))
     }
 }
 

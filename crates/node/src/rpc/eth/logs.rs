@@ -228,7 +228,7 @@ impl Rpc {
 
     async fn scan(&self, filter: Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
         // A few blocks are faster read here than handed to another thread.
-        const BLOCKS_IN_PLACE_MAX: u64 = 8;
+        const BLOCKS_IN_PLACE_MAX: u64 = 32;
         if range.end().saturating_sub(*range.start()) < BLOCKS_IN_PLACE_MAX {
             return self.scan_blocks(&filter, range);
         }
@@ -239,9 +239,9 @@ impl Rpc {
         let (chain, logs_max) = (self.node.chain(), self.limits.logs_max);
         let mut logs = Vec::new();
         chain.blocks_with_logs(range, &query(filter)).try_for_each(|number| {
-            let Some(block) = chain.block(number)? else { return Ok(false) };
-            if filter.matches_bloom(block.block.header.logs_bloom) {
-                append_logs(&mut logs, filter, &block, &self.receipts(&block)?, false);
+            let Some(found) = self.block_with_receipts(number)? else { return Ok(false) };
+            if filter.matches_bloom(found.block.block.header.logs_bloom) {
+                append_logs(&mut logs, filter, &found.block, &found.receipts, false);
             }
             if logs.len() > logs_max {
                 return Err(RpcError::LimitExceeded(format!(

@@ -139,9 +139,12 @@ impl EthTransactionsServer for Rpc {
     }
 
     fn transaction_receipt(&self, Hash(hash): Hash) -> Result<Option<RpcReceipt>, RpcError> {
-        let Some((block, index)) = self.find_transaction(hash)? else { return Ok(None) };
-        let receipts = self.receipts(&block)?;
-        Ok(self.receipt_context(&block).at(&receipts, index))
+        let Some(location) = self.node.chain().transaction_location(hash)? else { return Ok(None) };
+        let Some(found) = self.block_with_receipts(location.block_number)? else { return Ok(None) };
+        let index = usize::try_from(location.index).map_err(RpcError::internal)?;
+        // The chain may have been rewound between the two reads.
+        let is_it = found.block.block.body.transactions.get(index).is_some_and(|found| *found.tx_hash() == hash);
+        Ok(is_it.then(|| self.receipt_context(&found.block).at(&found.receipts, index)).flatten())
     }
 }
 

@@ -8,7 +8,7 @@ use jsonrpsee::{
     server::{ConnectionId, IdProvider, MethodCallback, MethodResponse, MethodResponseNotifyTx},
     types::{ErrorObjectOwned, Id, Params},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Instant};
 
@@ -84,12 +84,17 @@ pub(super) struct Answer {
 struct Message<'a> {
     #[serde(borrow, default)]
     jsonrpc: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    /// `null` is an id, too.
+    #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     params: Option<&'a RawValue>,
+}
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Dispatcher {
@@ -285,6 +290,7 @@ mod tests {
         assert_eq!(call, json!({ "jsonrpc": "2.0", "id": 7, "result": 1 }));
         let call = http(r#"{"jsonrpc":"2.0","id":"a","method":"eth_one","params":null}"#).await;
         assert_eq!((&call["id"], &call["result"]), (&json!("a"), &json!(1)));
+        assert_eq!(http(r#"{"jsonrpc":"2.0","id":null,"method":"eth_one"}"#).await["result"], 1);
         assert_eq!(answer(r#"{"jsonrpc":"2.0","method":"eth_one"}"#, Transport::Http).await, None);
         assert_eq!(answer(r#"[{"jsonrpc":"2.0","method":"eth_one"}]"#, Transport::Http).await, None);
     }

@@ -117,6 +117,21 @@ pub(crate) struct NodeArgs {
     /// BIP-39 phrase the dev accounts derive from, at m/44'/60'/0'/0/N
     #[arg(long, short = 'm', value_name = "PHRASE", default_value = crate::dev::MNEMONIC, hide_default_value = true, help_heading = "Dev chain")]
     pub(crate) mnemonic: String,
+    /// Path the dev accounts derive from instead; the number of the account is appended
+    #[arg(long, value_name = "PATH", default_value = crate::dev::DERIVATION_PATH, help_heading = "Dev chain")]
+    pub(crate) derivation_path: String,
+    /// Gas of a block of the dev chain
+    #[arg(long, value_name = "GAS", value_parser = clap::value_parser!(u64).range(1_000_000..), help_heading = "Dev chain")]
+    pub(crate) gas_limit: Option<u64>,
+    /// Base fee of the dev chain's first block, in wei
+    #[arg(long = "block-base-fee-per-gas", visible_alias = "base-fee", value_name = "WEI", help_heading = "Dev chain")]
+    pub(crate) base_fee: Option<u64>,
+    /// Time of the dev chain's first block, in Unix seconds; the chain's clock goes on from there
+    #[arg(long, value_name = "SECONDS", help_heading = "Dev chain")]
+    pub(crate) timestamp: Option<u64>,
+    /// Write what the node prints when it is ready to this file, too, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_out: Option<PathBuf>,
     /// Do not deploy the example contracts
     #[arg(long, help_heading = "Dev chain")]
     pub(crate) no_examples: bool,
@@ -362,7 +377,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Only warnings and errors
-    #[arg(long, short, conflicts_with = "verbose")]
+    #[arg(long, short, alias = "silent", conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 }
 

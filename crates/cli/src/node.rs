@@ -61,6 +61,9 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         None => Arc::new(NoFabric),
     };
     let node = Node::start(node_config(&args), spec.clone(), chain, seam)?;
+    if let Some(timestamp) = args.timestamp.filter(|_| args.dev && node.head().number == 0) {
+        node.time().set_now(timestamp);
+    }
     let server = RpcServer::start(node.clone(), rpc_config(&args, accounts.as_ref(), fabric.as_ref())?).await?;
     let metrics = match args.metrics {
         Some(listen) => Some(MetricsServer::start(node.clone(), listen).await?),
@@ -85,6 +88,10 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let mut ready = Ready::new(&server, spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
     ready.metrics = metrics.as_ref().map(MetricsServer::url);
     dev::print(&ready, &args);
+    if let Some(file) = &args.config_out {
+        let json = serde_json::to_string_pretty(&ready)?;
+        std::fs::write(file, json).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
 
     signals::until_asked_to_stop().await?;
     drop((metrics, dumping));

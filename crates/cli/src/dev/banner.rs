@@ -108,7 +108,10 @@ fn page(ready: &Ready, args: &NodeArgs) -> String {
     if !accounts.is_empty() {
         section(
             "Wallet",
-            vec![format!("Mnemonic:          {}", args.mnemonic), "Derivation path:   m/44'/60'/0'/0/".to_owned()],
+            vec![
+                format!("Mnemonic:          {}", args.mnemonic),
+                format!("Derivation path:   {}", args.derivation_path),
+            ],
         );
     }
     section("Cryptlets", ready.cryptlets.iter().map(|(name, id)| named(name, id.to_string())).collect());

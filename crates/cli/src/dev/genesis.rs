@@ -10,6 +10,9 @@ use anyhow::{Context, Result};
 use cryptlet_node::chain_spec::{dev_accounts, dev_genesis_at, dev_operator};
 use cryptlet_primitives::FabricLimits;
 
+/// Where the dev accounts of every development node are.
+pub(crate) const DERIVATION_PATH: &str = "m/44'/60'/0'/0/";
+
 /// The keys of a dev chain. They are public: they guard nothing.
 pub(crate) struct Accounts {
     /// Funded, printed, unlocked.
@@ -20,10 +23,12 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     pub(crate) fn derive(args: &NodeArgs) -> Result<Self> {
-        let key = |index| {
+        let folder = args.derivation_path.trim_end_matches('/');
+        let key = |index: u32| {
             MnemonicBuilder::<English>::default()
                 .phrase(args.mnemonic.as_str())
-                .index(index)?
+                .derivation_path(format!("{folder}/{index}"))
+                .with_context(|| format!("--derivation-path {folder:?} is not one; write e.g. {DERIVATION_PATH}"))?
                 .build()
                 .context("--mnemonic is not a valid BIP-39 phrase; it needs 12 to 24 words of the English list")
         };
@@ -39,6 +44,9 @@ pub(crate) fn genesis(args: &NodeArgs, accounts: &Accounts) -> Genesis {
     }
     let mut genesis = dev_genesis_at(&limits, args.hardfork);
     genesis.config.chain_id = args.chain_id;
+    genesis.gas_limit = args.gas_limit.unwrap_or(genesis.gas_limit);
+    genesis.base_fee_per_gas = args.base_fee.map(u128::from).or(genesis.base_fee_per_gas);
+    genesis.timestamp = args.timestamp.unwrap_or(genesis.timestamp);
     for account in dev_accounts() {
         genesis.alloc.remove(&account.address());
     }

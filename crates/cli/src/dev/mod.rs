@@ -9,7 +9,7 @@ mod genesis;
 pub(crate) use banner::{Ready, print};
 pub(crate) use bootstrap::{Deployments, bootstrap};
 pub(crate) use cryptlet_node::chain_spec::dev_operator as operator;
-pub(crate) use genesis::{Accounts, genesis};
+pub(crate) use genesis::{Accounts, DERIVATION_PATH, genesis};
 
 /// The well-known test mnemonic. Its keys are public: they guard nothing.
 pub(crate) const MNEMONIC: &str = cryptlet_node::chain_spec::DEV_MNEMONIC;

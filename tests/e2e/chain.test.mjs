@@ -135,6 +135,29 @@ test('a node imports before it serves, and shows blocks from before the merge as
   }
 });
 
+test('a dev chain runs under an older fork, and what it made imports as any chain does', async () => {
+  for (const [name, hasBaseFee, isMerged] of [['berlin', false, false], ['london', true, false], ['paris', true, true]]) {
+    const datadir = inside(`dev-${name}`);
+    const node = await start(['node', '--dev', '--hardfork', name, '--port', '0', '--datadir', datadir]);
+    try {
+      const { http, accounts: [{ address: from }, { address: to }] } = node.ready;
+      for (let count = 0; count < 3; count += 1) {
+        const hash = await rpc(http, 'eth_sendTransaction', [{ from, to, value: '0x1' }]);
+        assert.equal((await rpc(http, 'eth_getTransactionReceipt', [hash])).status, '0x1', name);
+      }
+      const block = await rpc(http, 'eth_getBlockByNumber', ['latest', false]);
+      assert.deepEqual(['baseFeePerGas' in block, block.difficulty === '0x0', 'withdrawals' in block], [hasBaseFee, isMerged, false], name);
+      await writeFile(inside(`${name}.json`), JSON.stringify(await rpc(http, 'cryptlet_getGenesis')));
+    } finally {
+      await node.stop();
+    }
+    const file = inside(`${name}.rlp`);
+    assert.equal((await run(cryptlet, ['export', file, '--datadir', datadir])).code, 0);
+    const { code, stderr } = await run(cryptlet, ['import', '--genesis', inside(`${name}.json`), '--datadir', inside(`${name}-again`), file]);
+    assert.equal(code, 0, `${name}: ${stderr}`);
+  }
+});
+
 test('EthereumJS verifies a chain that this node made', async () => {
   const wallet = new Wallet(`0x${'11'.repeat(32)}`);
   const { alloc, config } = chain.genesis;

@@ -7,7 +7,7 @@ use cryptlet_node::{
     types::ExecutedBlock,
 };
 use indicatif::ProgressBar;
-use std::{io::BufReader, path::PathBuf, process::ExitCode};
+use std::{io::BufReader, path::PathBuf, process::ExitCode, time::Instant};
 
 /// Re-executes an exported chain with no host and no network, and prints its state root.
 #[derive(Debug, Args)]
@@ -38,8 +38,10 @@ fn run(args: &ReplayArgs) -> anyhow::Result<()> {
             print_block(args.output, block);
         }
     };
+    let begin = Instant::now();
     let report = replay_file(args, &mut seen)?;
-    args.output.answer(&report, || summary(&report));
+    let seconds = begin.elapsed().as_secs_f64();
+    args.output.answer(&report, || format!("{}\nspeed      {}", summary(&report), pace(&report, seconds)));
     Ok(())
 }
 
@@ -67,6 +69,12 @@ fn print_block(output: OutputArgs, block: &ExecutedBlock) {
     let hash = header.hash_slow();
     let line = serde_json::json!({ "number": header.number, "hash": hash, "stateRoot": header.state_root });
     output.answer(&line, || format!("block {} {hash} state root {}", header.number, header.state_root));
+}
+
+/// How fast it went, for people.
+fn pace(report: &ReplayReport, seconds: f64) -> String {
+    let rate = |count: u64| count as f64 / seconds.max(1e-9);
+    format!("{:.0} blocks/s, {:.2} Mgas/s ({seconds:.2} s)", rate(report.blocks), rate(report.gas_used) / 1e6)
 }
 
 /// What a person reads at the end of a replay.

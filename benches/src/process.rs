@@ -76,7 +76,7 @@ impl NodeProcess {
 
     /// The result of a request.
     pub(crate) async fn request(&self, method: &'static str, params: &serde_json::Value) -> Result<serde_json::Value> {
-        Ok(self.client.request(method, params).await.with_context(|| format!("{}: {method}", self.name))?)
+        self.client.request(method, params).await.with_context(|| format!("{}: {method}", self.name))
     }
 
     /// Sends signed transactions in one JSON-RPC batch and waits for their hashes.

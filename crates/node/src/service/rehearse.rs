@@ -31,6 +31,7 @@ use cryptlet_primitives::Invocation;
 use revm::{
     Database, Inspector,
     context::TxEnv,
+    context_interface::block::BlobExcessGasAndPrice,
     context_interface::result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction, ResultAndState},
     database::{CacheState, State, WrapDatabaseRef},
     handler::EthPrecompiles,
@@ -221,7 +222,7 @@ enum WatchedTurn<I, R> {
 
 impl Stage {
     fn build(shared: &Shared, request: SimulationRequest, on: Option<CallBase>) -> Result<Self, SimulationError> {
-        let SimulationRequest { call, block, state_overrides, block_overrides } = request;
+        let SimulationRequest { mut call, block, state_overrides, block_overrides } = request;
         let (base, env_header) = place(shared, block)?;
         let (state, sealed) = states(shared, base.number)?;
         let (state, changed) = match on {
@@ -256,11 +257,16 @@ impl Stage {
         loosen(&mut env);
         let asked_gas = call.gas;
         check_fees(&call, &env)?;
+        name_blobs(&mut call);
         let mut tx = call.try_into_tx_env(&env).map_err(|error| SimulationError::InvalidCall(error.to_string()))?;
         tx.nonce = database.basic(tx.caller).map_err(unreadable)?.map_or(0, |account| account.nonce);
         // geth: a call that offers no price sees a base fee of zero.
         if tx.gas_price == 0 {
             env.block_env.basefee = 0;
+        }
+        if !tx.blob_hashes.is_empty() && tx.max_fee_per_blob_gas == 0 {
+            env.block_env.blob_excess_gas_and_price =
+                Some(BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 0 });
         }
         let block_gas = env.block_env.gas_limit;
         let mut gas_limit = asked_gas.unwrap_or(block_gas).min(shared.config.simulation.gas_max);
@@ -370,6 +376,17 @@ fn check_fees(call: &TransactionRequest, env: &EvmEnv) -> Result<(), SimulationE
     };
     let gas = call.gas.unwrap_or(env.block_env.gas_limit);
     Err(SimulationError::Refused { reason: words::refusal(&error, &tx, base_fee), gas })
+}
+
+/// A blob transaction is one that names its blobs. Wallets that have not signed yet send them whole; a price for blobs alone
+/// does not make one (geth).
+fn name_blobs(call: &mut TransactionRequest) {
+    if call.blob_versioned_hashes.is_none() {
+        call.populate_blob_hashes();
+    }
+    if call.blob_versioned_hashes.is_none() {
+        call.max_fee_per_blob_gas = None;
+    }
 }
 
 /// Gas that the caller can pay for.

@@ -42,9 +42,14 @@ pub(super) fn register(group: &mut Group) -> Registered {
         return Ok(());
     }
     group.offer_deed("reorg", |params, rpc| async move {
-        let mut params = params.sequence();
-        let (depth, pairs) = match params.next::<ReorgOptions>()? {
-            ReorgOptions::Depth(depth) => (depth, params.optional_next::<Vec<(Wanted, u64)>>()?.unwrap_or_default()),
+        // By position, or by name: alloy sends the options as the params themselves.
+        let is_named = params.as_str().is_some_and(|params| params.trim_start().starts_with('{'));
+        let mut params_in_order = params.sequence();
+        let options = if is_named { params.parse::<ReorgOptions>()? } else { params_in_order.next()? };
+        let (depth, pairs) = match options {
+            ReorgOptions::Depth(depth) => {
+                (depth, params_in_order.optional_next::<Vec<(Wanted, u64)>>()?.unwrap_or_default())
+            }
             ReorgOptions::Named { depth, tx_block_pairs } => (depth, tx_block_pairs),
         };
         Ok(rpc.reorg(depth, pairs).await?)

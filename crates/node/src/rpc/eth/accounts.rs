@@ -10,12 +10,12 @@ use crate::{
     types::Transaction,
 };
 use alloy::{
-    consensus::transaction::Recovered,
+    consensus::{TxEnvelope, transaction::Recovered},
     eips::{BlockId, Encodable2718},
     rpc::types::TransactionRequest,
 };
 use alloy_dyn_abi::TypedData;
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, Signature, U256};
 use jsonrpsee::proc_macros::rpc;
 use serde::Serialize;
 
@@ -24,6 +24,13 @@ use serde::Serialize;
 pub(crate) struct SignedTransaction {
     raw: Bytes,
     tx: RpcTransaction,
+}
+
+/// A transaction that has everything but its signature (geth: `SignTransactionResult` of `eth_fillTransaction`).
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FilledTransaction {
+    raw: Bytes,
+    tx: TxEnvelope,
 }
 
 #[rpc(server, namespace = "eth")]
@@ -41,7 +48,7 @@ pub(crate) trait EthAccounts {
     async fn sign_transaction(&self, request: TransactionRequest) -> Result<SignedTransaction, RpcError>;
 
     #[method(name = "fillTransaction")]
-    async fn fill_transaction(&self, request: TransactionRequest) -> Result<TransactionRequest, RpcError>;
+    async fn fill_transaction(&self, request: TransactionRequest) -> Result<FilledTransaction, RpcError>;
 
     #[method(name = "sendTransaction")]
     async fn send_transaction(&self, request: TransactionRequest) -> Result<B256, RpcError>;
@@ -72,8 +79,11 @@ impl EthAccountsServer for Rpc {
         Ok(SignedTransaction { raw, tx: shown })
     }
 
-    async fn fill_transaction(&self, request: TransactionRequest) -> Result<TransactionRequest, RpcError> {
-        self.fill(sender(&request)?, request).await
+    async fn fill_transaction(&self, request: TransactionRequest) -> Result<FilledTransaction, RpcError> {
+        let filled = build(self.fill(sender(&request)?, request).await?)?;
+        // As geth has it: an envelope that waits for its signature holds zeros.
+        let tx = filled.into_envelope(Signature::new(U256::ZERO, U256::ZERO, false));
+        Ok(FilledTransaction { raw: tx.encoded_2718().into(), tx })
     }
 
     async fn send_transaction(&self, request: TransactionRequest) -> Result<B256, RpcError> {

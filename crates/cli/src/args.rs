@@ -59,6 +59,18 @@ fn hardfork(name: &str) -> Result<EthereumHardfork, String> {
     known.ok_or_else(|| format!("`{name}` is not a fork from frontier to {}", newest.name().to_lowercase()))
 }
 
+/// Reads a time in seconds, with fractions, as milliseconds.
+fn seconds_as_ms(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a number of seconds from 0.001 to 3600");
+    let seconds: f64 = text.parse().map_err(|_| wrong())?;
+    if !(0.001..=3600.0).contains(&seconds) {
+        return Err(wrong());
+    }
+    let milliseconds = (seconds * 1000.0).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within 1 and 3,600,000")]
+    Ok(milliseconds as u64)
+}
+
 /// How the dry runs of `eth_call` and `eth_estimateGas` are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Simulation {
@@ -86,16 +98,26 @@ pub(crate) struct NodeArgs {
 
     #[command(flatten)]
     pub(crate) rpc: RpcArgs,
+    /// A private key that eth_sendTransaction and eth_sign may use for whoever can call this node; may be given more than once
+    #[arg(long, value_name = "0xKEY", help_heading = "JSON-RPC")]
+    pub(crate) insecure_unlock: Vec<B256>,
 
     /// Serve Prometheus metrics at http://IP:PORT/metrics
     #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:6060")]
     pub(crate) metrics: Option<SocketAddr>,
 
-    /// Seconds between blocks; without it a transaction is mined on arrival
-    #[arg(long, short = 'b', value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Mining")]
-    pub(crate) block_time: Option<u64>,
+    /// Seconds between blocks, fractions allowed; without it a transaction is mined on arrival
+    #[arg(
+        long = "block-time",
+        short = 'b',
+        alias = "dev.period",
+        value_name = "SECONDS",
+        value_parser = seconds_as_ms,
+        help_heading = "Mining"
+    )]
+    pub(crate) block_time_ms: Option<u64>,
     /// Build no blocks: only serve
-    #[arg(long, alias = "no-mine", conflicts_with = "block_time", help_heading = "Mining")]
+    #[arg(long, alias = "no-mine", conflicts_with = "block_time_ms", help_heading = "Mining")]
     pub(crate) no_mining: bool,
     /// Milliseconds between heartbeat blocks while a transaction waits for its host
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000), help_heading = "Mining")]
@@ -135,6 +157,9 @@ pub(crate) struct NodeArgs {
     /// Do not deploy the example contracts
     #[arg(long, help_heading = "Dev chain")]
     pub(crate) no_examples: bool,
+    /// An ordinary dev chain: no delegate, no embedded host, nothing mined before the first request
+    #[arg(long, requires = "dev", help_heading = "Dev chain")]
+    pub(crate) no_fabric: bool,
     /// Blocks a cryptlet call waits for its host before the contract is told that it is unavailable (1 to 255)
     #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(1..=255), help_heading = "Dev chain")]
     pub(crate) unavailable_after_blocks: Option<u32>,

@@ -37,7 +37,7 @@ impl FabricAccess {
         if let Some(access) = Self::elsewhere(&args.fabric, domain, options.clone()).await? {
             return Ok(Some(access));
         }
-        if !args.dev {
+        if !args.dev || args.no_fabric {
             return Ok(None);
         }
         let embedded = Embedded::start(folder, args.workers).await?;

@@ -14,6 +14,7 @@ use crate::{
     signals,
     state_file::StateFiles,
 };
+use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, bail};
 use cryptlet_node::{
     ChainSpec, Fabric, NoFabric, Node, NodeConfig, NodeHandle,
@@ -177,14 +178,20 @@ fn rpc_config(args: &NodeArgs, accounts: Option<&Accounts>, fabric: Option<&Fabr
         }
         None => RpcConfig::public(listen),
     };
-    args.rpc.configure(defaults, args.datadir.as_deref())
+    let mut config = args.rpc.configure(defaults, args.datadir.as_deref())?;
+    for key in &args.insecure_unlock {
+        config
+            .insecure_accounts
+            .push(PrivateKeySigner::from_bytes(key).context("--insecure-unlock is not a private key")?);
+    }
+    Ok(config)
 }
 
 /// Goes over to the way of mining that the flags ask for.
 async fn begin_mining(args: &NodeArgs, node: &NodeHandle) -> Result<()> {
-    if let Some(seconds) = args.block_time {
+    if let Some(interval_ms) = args.block_time_ms {
         node.set_automine(false).await?;
-        node.set_block_interval_ms(Some(seconds * 1000)).await?;
+        node.set_block_interval_ms(Some(interval_ms)).await?;
     } else if args.no_mining {
         node.set_automine(false).await?;
     }

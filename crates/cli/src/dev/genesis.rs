@@ -7,7 +7,7 @@ use alloy::{
     signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
 };
 use anyhow::{Context, Result};
-use cryptlet_node::chain_spec::{dev_accounts, dev_genesis_at, dev_operator};
+use cryptlet_node::chain_spec::{dev_accounts, dev_genesis_at, dev_operator, remove_fabric};
 use cryptlet_primitives::FabricLimits;
 
 /// Where the dev accounts of every development node are.
@@ -43,16 +43,22 @@ pub(crate) fn genesis(args: &NodeArgs, accounts: &Accounts) -> Genesis {
         limits.unavailable_after_blocks = blocks;
     }
     let mut genesis = dev_genesis_at(&limits, args.hardfork);
+    if args.no_fabric {
+        remove_fabric(&mut genesis);
+    }
     genesis.config.chain_id = args.chain_id;
     genesis.gas_limit = args.gas_limit.unwrap_or(genesis.gas_limit);
     genesis.base_fee_per_gas = args.base_fee.map(u128::from).or(genesis.base_fee_per_gas);
     genesis.timestamp = args.timestamp.unwrap_or(genesis.timestamp);
-    for account in dev_accounts() {
+    for account in dev_accounts().into_iter().chain([dev_operator()]) {
         genesis.alloc.remove(&account.address());
     }
     let balance = U256::from(args.balance) * Unit::ETHER.wei();
     let funded = accounts.funded.iter().map(|key| (key.address(), GenesisAccount::default().with_balance(balance)));
     genesis.alloc.extend(funded);
+    if args.no_fabric {
+        return genesis;
+    }
     // With many accounts the operator is one of them; it needs its own ether in any case.
     let operator = GenesisAccount::default().with_balance(balance.max(Unit::ETHER.wei() * U256::from(10_000)));
     genesis.alloc.insert(accounts.operator.address(), operator);

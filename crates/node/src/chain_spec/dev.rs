@@ -79,18 +79,26 @@ pub fn dev_genesis_at(limits: &FabricLimits, fork: EthereumHardfork) -> Genesis 
         genesis.difficulty = U256::from(crate::execute::DIFFICULTY_MIN);
     }
     if fork < Fork::Prague {
-        genesis.config.extra_fields.remove(FABRIC_SETTING);
-        genesis.alloc.remove(&CRYPTO_DELEGATE);
-        let fabric = SystemContracts::of_fabric(dev_operator().address(), InitialPolicy::DEVELOPMENT);
+        remove_fabric(&mut genesis);
         let of_prague = SystemContracts::of_ethereum()
             .accounts
             .into_keys()
             .filter(|address| fork < Fork::Cancun || *address != alloy::eips::eip4788::BEACON_ROOTS_ADDRESS);
-        for address in fabric.accounts.into_keys().chain(of_prague) {
+        for address in of_prague {
             genesis.alloc.remove(&address);
         }
     }
     genesis
+}
+
+/// Takes the delegate and the fabric's contracts out of a dev chain: what is left is an ordinary Ethereum chain.
+pub fn remove_fabric(genesis: &mut Genesis) {
+    genesis.config.extra_fields.remove(FABRIC_SETTING);
+    genesis.alloc.remove(&CRYPTO_DELEGATE);
+    for address in SystemContracts::of_fabric(dev_operator().address(), InitialPolicy::DEVELOPMENT).accounts.into_keys()
+    {
+        genesis.alloc.remove(&address);
+    }
 }
 
 fn dev_config(limits: &FabricLimits) -> ChainConfig {

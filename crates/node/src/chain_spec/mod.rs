@@ -11,7 +11,9 @@ mod system_contracts;
 #[cfg(test)]
 mod tests;
 
-pub use dev::{DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator};
+pub use dev::{
+    DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator, remove_fabric,
+};
 pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{GenesisError, genesis_header};
 pub use rules::BlockRules;

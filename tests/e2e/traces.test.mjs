@@ -160,7 +160,9 @@ describe('traces beside anvil', { skip }, () => {
   });
 
   test('trace_transaction and trace_block', async () => {
-    for (const { transactionHash, blockNumber } of Object.values(receipts)) {
+    for (const [what, { transactionHash, blockNumber }] of Object.entries(receipts)) {
+      // OpenEthereum leaves calls of precompiles out, anvil does not.
+      if (what === 'call of a precompile') continue;
       await same('trace_transaction', [transactionHash]);
       await same('trace_block', [blockNumber]);
     }

@@ -36,7 +36,7 @@ use revm::{
 };
 use revm_inspectors::{
     otterscan::InternalOperationsInspector,
-    tracing::{TracingInspector, TracingInspectorConfig},
+    tracing::{TracingInspector, TracingInspectorConfig, types::CallTraceNode},
 };
 use std::time::Instant;
 
@@ -144,16 +144,7 @@ impl OtterscanServer for Rpc {
         let config = TracingInspectorConfig::default_parity();
         self.watch_one(hash, TracingInspector::new(config), move |watched| {
             let tracer = std::mem::replace(watched.inspector, TracingInspector::new(config));
-            let entry = |node: revm_inspectors::tracing::types::CallTraceNode| TraceEntry {
-                r#type: if node.is_selfdestruct() { "SELFDESTRUCT".to_owned() } else { node.trace.kind.to_string() },
-                depth: node.trace.depth as u32,
-                from: node.trace.caller,
-                to: node.trace.address,
-                value: (!node.trace.kind.is_static_call()).then_some(node.trace.value),
-                input: node.trace.data,
-                output: node.trace.output,
-            };
-            Ok(tracer.into_traces().into_nodes().into_iter().map(entry).collect())
+            Ok(tracer.into_traces().into_nodes().into_iter().flat_map(entries).collect())
         })
         .await
     }
@@ -388,6 +379,31 @@ impl Rpc {
         all.reverse();
         Ok(all)
     }
+}
+
+/// A call or creation, and the end of the contract behind it if it destroyed itself.
+fn entries(node: CallTraceNode) -> impl Iterator<Item = TraceEntry> {
+    let CallTraceNode { trace, .. } = node;
+    let depth = trace.depth as u32;
+    let end = trace.selfdestruct_refund_target.map(|heir| TraceEntry {
+        r#type: "SELFDESTRUCT".to_owned(),
+        depth: depth + 1,
+        from: trace.selfdestruct_address.unwrap_or(trace.address),
+        to: heir,
+        value: trace.selfdestruct_transferred_value,
+        input: Bytes::new(),
+        output: Bytes::new(),
+    });
+    let call = TraceEntry {
+        r#type: trace.kind.to_string(),
+        depth,
+        from: trace.caller,
+        to: trace.address,
+        value: (!trace.kind.is_static_call()).then_some(trace.value),
+        input: trace.data,
+        output: trace.output,
+    };
+    std::iter::once(call).chain(end)
 }
 
 /// Notes whether an address takes part in a transaction.

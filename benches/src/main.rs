@@ -1,10 +1,11 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc]`.
+//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc] [dev-day]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
 mod bytecode;
 mod delegate_cost;
+mod dev_day;
 mod machine;
 mod monte_carlo;
 mod process;
@@ -19,9 +20,9 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 6] = ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc"];
+const NAMES: [&str; 7] = ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc", "dev-day"];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls replay monte-carlo transfers rpc (default: all)\n\
+    sections: delegate calls replay monte-carlo transfers rpc dev-day (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
@@ -67,6 +68,7 @@ async fn run(name: &str) -> Result<Vec<Section>> {
         "replay" => replay_speed::run().await,
         "monte-carlo" => monte_carlo::run().await,
         "transfers" => transfers::run().await,
-        _ => rpc_load::run().await,
+        "rpc" => rpc_load::run().await,
+        _ => dev_day::run().await,
     }
 }

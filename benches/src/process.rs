@@ -9,6 +9,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A running node.
@@ -22,12 +23,17 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// Our own dev node, its chain in a temporary folder.
     pub(crate) fn cryptlet(block_time_s: Option<u64>) -> Result<Self> {
+        match block_time_s {
+            Some(seconds) => Self::cryptlet_with(&["--block-time", &seconds.to_string()]),
+            None => Self::cryptlet_with(&[]),
+        }
+    }
+
+    /// The same with flags.
+    pub(crate) fn cryptlet_with(flags: &[&str]) -> Result<Self> {
         let binary = std::env::current_exe()?.with_file_name("cryptlet");
         let mut command = Command::new(&binary);
-        command.args(["node", "--dev", "--no-examples", "--port", "0", "--quiet", "--json"]);
-        if let Some(seconds) = block_time_s {
-            command.args(["--block-time", &seconds.to_string()]);
-        }
+        command.args(["node", "--dev", "--no-examples", "--port", "0", "--quiet", "--json"]).args(flags);
         Self::start("cryptlet", command, |line| {
             let ready: serde_json::Value = serde_json::from_str(line).ok()?;
             Some(ready.get("http")?.as_str()?.to_owned())
@@ -37,11 +43,16 @@ impl NodeProcess {
 
     /// Foundry's dev node, with its defaults.
     pub(crate) fn anvil(binary: &Path, block_time_s: Option<u64>) -> Result<Self> {
-        let mut command = Command::new(binary);
-        command.args(["--port", "0"]);
-        if let Some(seconds) = block_time_s {
-            command.args(["--block-time", &seconds.to_string()]);
+        match block_time_s {
+            Some(seconds) => Self::anvil_with(binary, &["--block-time", &seconds.to_string()]),
+            None => Self::anvil_with(binary, &[]),
         }
+    }
+
+    /// The same with flags.
+    pub(crate) fn anvil_with(binary: &Path, flags: &[&str]) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command.args(["--port", "0"]).args(flags);
         Self::start("anvil", command, |line| Some(format!("http://{}", line.strip_prefix("Listening on ")?.trim())))
             .with_context(|| format!("starting {}", binary.display()))
     }
@@ -117,6 +128,29 @@ impl Drop for NodeProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// How long a node takes from its start until it answers `eth_chainId`. It is asked every millisecond, and stopped then.
+pub(crate) async fn first_answer(binary: &Path, flags: &[&str]) -> Result<Duration> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    // Nobody else is likely to take the port in the meantime.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let mut command = Command::new(binary);
+    command.args(flags).args(["--port", &port.to_string()]);
+    let started = Instant::now();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let (url, client) = {
+        let url = format!("http://127.0.0.1:{port}");
+        (url.clone(), ClientBuilder::default().http(url.parse()?))
+    };
+    let node = NodeProcess { name: "a node", child, url, client };
+    loop {
+        if node.client.request::<_, U64>("eth_chainId", ()).await.is_ok() {
+            return Ok(started.elapsed());
+        }
+        anyhow::ensure!(started.elapsed() < PATIENCE, "{} does not answer", binary.display());
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

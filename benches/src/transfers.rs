@@ -109,14 +109,20 @@ fn sign_all() -> Result<Vec<Bytes>> {
 }
 
 fn senders() -> Result<Vec<PrivateKeySigner>> {
-    (0..SENDERS)
+    keys(SENDERS)
+}
+
+/// The first keys of the test mnemonic.
+pub(crate) fn keys(count: u32) -> Result<Vec<PrivateKeySigner>> {
+    (0..count)
         .map(|index| {
             MnemonicBuilder::<English>::default().phrase(MNEMONIC).index(index)?.build().context("a dev account")
         })
         .collect()
 }
 
-fn sign(sender: &PrivateKeySigner, nonce: u64) -> Result<Bytes> {
+/// A transfer of 1 wei.
+pub(crate) fn sign(sender: &PrivateKeySigner, nonce: u64) -> Result<Bytes> {
     let transfer = TxEip1559 {
         chain_id: CHAIN_ID,
         nonce,

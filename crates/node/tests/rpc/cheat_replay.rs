@@ -82,11 +82,14 @@ async fn a_chain_built_with_every_cheat_replays_to_the_same_head() {
     assert_eq!(report.dev_edited_blocks, edited);
 }
 
+/// What it is called, what is done, and what the refusal says.
+type Change = (&'static str, fn(&mut DevEdits), &'static str);
+
 #[tokio::test]
 async fn whatever_is_done_to_the_edits_is_noticed() {
     let served = cheated().await;
     let blocks = blocks_of(served.node.chain());
-    let changes: [(&str, fn(&mut DevEdits), &str); 8] = [
+    let changes: [Change; 8] = [
         ("a balance", |edits| edits.account(Address::repeat_byte(0xaa)).balance = Some(U256::MAX), "requests"),
         (
             "a slot",

@@ -35,13 +35,14 @@ impl Place {
 
     /// In the words of alloy.
     pub(crate) fn info(&self, base_fee: u64) -> alloy::rpc::types::TransactionInfo {
-        let mut info = alloy::rpc::types::TransactionInfo::default();
-        info.hash = Some(self.transaction);
-        info.index = Some(self.index as u64);
-        info.block_hash = Some(self.block);
-        info.block_number = Some(self.number);
-        info.base_fee = Some(base_fee);
-        info
+        alloy::rpc::types::TransactionInfo {
+            hash: Some(self.transaction),
+            index: Some(self.index as u64),
+            block_hash: Some(self.block),
+            block_number: Some(self.number),
+            base_fee: Some(base_fee),
+            ..Default::default()
+        }
     }
 }
 

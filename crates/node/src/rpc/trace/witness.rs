@@ -152,15 +152,18 @@ impl<C: ContextTr> Inspector<C> for Slots {
 #[derive(Debug)]
 struct ParentReads {
     state: cryptlet_delegate::DatabaseParent<crate::state::StateSnapshot>,
-    seen: Mutex<(BTreeSet<(Address, U256)>, BTreeSet<u64>)>,
+    seen: Mutex<Seen>,
 }
+
+/// Slots, and heights of ancestors.
+type Seen = (BTreeSet<(Address, U256)>, BTreeSet<u64>);
 
 impl ParentReads {
     fn of(state: crate::state::StateSnapshot) -> Self {
         Self { state: cryptlet_delegate::DatabaseParent(state), seen: Mutex::default() }
     }
 
-    fn take(&self) -> (BTreeSet<(Address, U256)>, BTreeSet<u64>) {
+    fn take(&self) -> Seen {
         std::mem::take(&mut self.seen.lock())
     }
 }

@@ -123,9 +123,9 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000), help_heading = "Mining")]
     pub(crate) parked_block_interval_ms: u64,
 
-    /// Chain id of the dev chain
-    #[arg(long, value_name = "ID", default_value_t = 31337, help_heading = "Dev chain")]
-    pub(crate) chain_id: u64,
+    /// Chain id of the dev chain [default: 31337, or that of the forked chain]
+    #[arg(long, value_name = "ID", help_heading = "Dev chain")]
+    pub(crate) chain_id: Option<u64>,
     /// Rules of the dev chain: frontier, homestead, … london, … paris, shanghai, cancun, prague or osaka. Cryptlets can be called
     /// from prague on
     #[arg(long, value_name = "NAME", default_value = "prague", value_parser = hardfork, requires = "dev", help_heading = "Dev chain")]
@@ -166,6 +166,8 @@ pub(crate) struct NodeArgs {
 
     #[command(flatten)]
     pub(crate) state: StateArgs,
+    #[command(flatten)]
+    pub(crate) fork: ForkArgs,
 
     #[command(flatten)]
     pub(crate) fabric: FabricArgs,
@@ -202,6 +204,27 @@ pub(crate) struct NodeArgs {
     pub(crate) accept_lost_blocks: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Another chain to continue.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Fork")]
+pub(crate) struct ForkArgs {
+    /// Continue the chain of this node, at its head or at the block after an `@`: state is fetched as it is needed
+    #[arg(long, short = 'f', alias = "rpc-url", value_name = "URL[@BLOCK]", requires = "dev")]
+    pub(crate) fork_url: Option<String>,
+    /// The block to continue from
+    #[arg(long, value_name = "BLOCK", requires = "fork_url")]
+    pub(crate) fork_block_number: Option<u64>,
+    /// Keep nothing of what was fetched for the next time (else: $XDG_CACHE_HOME/cryptlet/fork)
+    #[arg(long, requires = "fork_url")]
+    pub(crate) no_storage_caching: bool,
+    /// Times a request to the forked chain is made again
+    #[arg(long, alias = "retries", value_name = "N", default_value_t = 5, requires = "fork_url")]
+    pub(crate) fork_retries: u32,
+    /// Milliseconds the forked chain has for one answer
+    #[arg(long, alias = "timeout", value_name = "MS", default_value_t = 45_000, requires = "fork_url")]
+    pub(crate) fork_timeout_ms: u64,
 }
 
 /// A state from a file and into a file, in anvil's format.

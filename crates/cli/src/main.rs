@@ -5,6 +5,7 @@ mod data;
 mod dev;
 mod export;
 mod fabric;
+mod fork;
 mod host;
 mod host_parts;
 mod import;

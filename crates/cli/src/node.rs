@@ -6,6 +6,7 @@ use crate::{
     data::DataFolder,
     dev::{self, Accounts, Deployments, Ready},
     fabric::{FabricAccess, FabricSeam},
+    fork::Fork,
     import::import_files,
     logs,
     metrics::MetricsServer,
@@ -14,11 +15,12 @@ use crate::{
     signals,
     state_file::StateFiles,
 };
-use alloy::signers::local::PrivateKeySigner;
+use alloy::{genesis::Genesis, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result, bail};
 use cryptlet_node::{
     ChainSpec, Fabric, NoFabric, Node, NodeConfig, NodeHandle,
     build::Cadence,
+    fork::ForkCache,
     miner::MinerConfig,
     rpc::{RpcConfig, RpcServer},
     service::{SimulationLimits, SimulationPolicies, SimulationPolicy},
@@ -43,7 +45,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let data = DataFolder::open(args.datadir.as_deref())?;
     let opening = begin_opening(&args, &data);
     let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
-    let (spec, chain) = open_chain(&args, accounts.as_ref(), &data, opening)?;
+    let (spec, chain, fork) = open_chain(&args, accounts.as_ref(), &data, opening).await?;
     if !args.import.is_empty() {
         progress.step("importing blocks");
         chain.initialize(spec.genesis(), &spec.genesis_block())?;
@@ -51,9 +53,11 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         tokio::task::spawn_blocking(move || import_files(&spec, &chain, &files, output)).await??;
     }
     progress.step("reaching the fabric");
-    let fabric = match spec.limits() {
+    let fabric = match (spec.limits(), &fork) {
         // Nothing on this chain could call it.
-        None if args.dev => None,
+        (None, _) if args.dev => None,
+        // Whoever forks a chain wants it as it is: nothing is registered or deployed on it unless a host is named.
+        (_, Some(_)) if args.fabric.crypto_delegate_path.is_none() => None,
         _ => FabricAccess::open(&args, spec.domain(), &data.path().join("host")).await?,
     };
 
@@ -61,7 +65,8 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         Some(fabric) => Arc::new(FabricSeam::new(fabric)),
         None => Arc::new(NoFabric),
     };
-    let node = Node::start(node_config(&args), spec.clone(), chain, seam)?;
+    let config = NodeConfig { fork: fork.map(|fork| Arc::new(ForkCache::new(fork.source))), ..node_config(&args) };
+    let node = Node::start(config, spec.clone(), chain, seam)?;
     if let Some(timestamp) = args.timestamp.filter(|_| args.dev && node.head().number == 0) {
         node.time().set_now(timestamp);
     }
@@ -116,13 +121,19 @@ fn begin_opening(args: &NodeArgs, data: &DataFolder) -> JoinHandle<Result<ChainS
 }
 
 /// The chain in the data folder and its rules; a new folder gets the genesis that the flags ask for.
-fn open_chain(
+async fn open_chain(
     args: &NodeArgs,
     accounts: Option<&Accounts>,
     data: &DataFolder,
     opening: JoinHandle<Result<ChainStore, StoreError>>,
-) -> Result<(Arc<ChainSpec>, ChainStore)> {
+) -> Result<(Arc<ChainSpec>, ChainStore, Option<Fork>)> {
+    let opened = || opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let given = match (accounts, &args.genesis) {
+        (Some(accounts), _) if args.fork.fork_url.is_some() => {
+            let chain = opened()?;
+            let (genesis, fork) = continue_fork(args, dev::genesis(args, accounts), &chain).await?;
+            return Ok((Arc::new(ChainSpec::from_genesis(genesis)?), chain, fork));
+        }
         (Some(accounts), _) => Some(dev::genesis(args, accounts)),
         (None, Some(file)) => {
             let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
@@ -131,14 +142,29 @@ fn open_chain(
         (None, None) => None,
     };
     let given = given.map(ChainSpec::from_genesis).transpose()?;
-    let chain = opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let chain = opened()?;
     let spec = match given {
         Some(spec) => spec,
         None => ChainSpec::from_genesis(chain.genesis().with_context(|| {
             format!("{} holds no chain yet: name its genesis with --genesis FILE", data.path().join("chain").display())
         })?)?,
     };
-    Ok((Arc::new(spec), chain))
+    Ok((Arc::new(spec), chain, None))
+}
+
+/// The genesis of a dev chain that continues another; a chain that is stored knows where.
+async fn continue_fork(args: &NodeArgs, mut genesis: Genesis, chain: &ChainStore) -> Result<(Genesis, Option<Fork>)> {
+    let stored = if chain.is_initialized() { Some(chain.genesis()?) } else { None };
+    let fork = Fork::open(&args.fork, stored.as_ref()).await?;
+    match (&fork, stored) {
+        (Some(_), Some(stored)) => genesis = stored,
+        (Some(fork), None) => {
+            genesis.config.chain_id = args.chain_id.unwrap_or(fork.point.chain_id);
+            fork.continue_from(&mut genesis).await?;
+        }
+        (None, _) => {}
+    }
+    Ok((genesis, fork))
 }
 
 fn node_config(args: &NodeArgs) -> NodeConfig {

@@ -68,7 +68,7 @@ impl Chain {
     /// The domain of everything that is signed for this chain.
     pub(crate) async fn domain(&self) -> Result<FabricDomain> {
         let chain_id = self.provider.get_chain_id().await.context("the node does not answer eth_chainId")?;
-        Ok(FabricDomain { chain_id, genesis_hash: self.anchor_at(BlockNumberOrTag::Number(0)).await?.hash })
+        Ok(FabricDomain { chain_id, genesis_hash: self.anchor_at(BlockNumberOrTag::Earliest).await?.hash })
     }
 
     /// The newest block.

@@ -5,6 +5,7 @@ pub mod chain_file;
 pub mod chain_spec;
 pub mod execute;
 pub mod fabric;
+pub mod fork;
 pub mod metrics;
 pub mod miner;
 pub mod pool;

@@ -7,7 +7,7 @@ use alloy::{
     signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
 };
 use anyhow::{Context, Result};
-use cryptlet_node::chain_spec::{dev_accounts, dev_genesis_at, dev_operator, remove_fabric};
+use cryptlet_node::chain_spec::{DEV_CHAIN_ID, dev_accounts, dev_genesis_at, dev_operator, remove_fabric};
 use cryptlet_primitives::FabricLimits;
 
 /// Where the dev accounts of every development node are.
@@ -46,7 +46,7 @@ pub(crate) fn genesis(args: &NodeArgs, accounts: &Accounts) -> Genesis {
     if args.no_fabric {
         remove_fabric(&mut genesis);
     }
-    genesis.config.chain_id = args.chain_id;
+    genesis.config.chain_id = args.chain_id.unwrap_or(DEV_CHAIN_ID);
     genesis.gas_limit = args.gas_limit.unwrap_or(genesis.gas_limit);
     genesis.base_fee_per_gas = args.base_fee.map(u128::from).or(genesis.base_fee_per_gas);
     genesis.timestamp = args.timestamp.unwrap_or(genesis.timestamp);

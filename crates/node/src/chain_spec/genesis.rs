@@ -1,7 +1,7 @@
 //! Block 0, and what must hold of it.
 
 use super::system_contracts::{LIMITS_SLOT, MARKER_CODE};
-use crate::types::Header;
+use crate::{fork::ForkPoint, types::Header};
 use alloy::consensus::EMPTY_OMMER_ROOT_HASH;
 use alloy::consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS, EMPTY_WITHDRAWALS};
 use alloy::eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
@@ -26,6 +26,19 @@ pub enum GenesisError {
     /// The delegate's limits make no sense.
     #[error("config.cryptletFabric: {0}")]
     Limits(#[from] LimitsError),
+    /// The fork point cannot be read.
+    #[error("config.cryptletFork is not a fork point (chainId, blockNumber, blockHash): {0}")]
+    ForkJson(serde_json::Error),
+    /// The first block is not where the chain was forked.
+    #[error(
+        "the first block has number {number}, but config.cryptletFork says that the chain was forked at block {fork}"
+    )]
+    ForkNumber {
+        /// Number of the first block.
+        number: u64,
+        /// Number of the fork block.
+        fork: u64,
+    },
     /// A fork without the one it builds on.
     #[error("config.{field} is set, but config.{missing} is not: forks build on each other")]
     ForkOrder {
@@ -178,6 +191,17 @@ pub(super) fn fabric_limits(genesis: &Genesis) -> Result<Option<FabricLimits>, G
 pub(super) fn takes_dev_edits(genesis: &Genesis) -> Result<bool, GenesisError> {
     let setting = genesis.config.extra_fields.get_deserialized::<bool>(DEV_EDITS_SETTING);
     Ok(setting.transpose().map_err(GenesisError::DevEditsJson)?.unwrap_or_default())
+}
+
+/// Where the chain was forked from another, if it was.
+pub(super) fn fork_point(genesis: &Genesis) -> Result<Option<ForkPoint>, GenesisError> {
+    let read = genesis.config.extra_fields.get_deserialized::<ForkPoint>("cryptletFork");
+    let Some(point) = read.transpose().map_err(GenesisError::ForkJson)? else { return Ok(None) };
+    let number = genesis.number.unwrap_or_default();
+    if number != point.block_number {
+        return Err(GenesisError::ForkNumber { number, fork: point.block_number });
+    }
+    Ok(Some(point))
 }
 
 /// Refuses a genesis this node cannot follow, with what would be right.

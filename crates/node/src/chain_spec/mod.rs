@@ -21,14 +21,19 @@ pub use system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 
 pub use alloy_hardforks::EthereumHardfork;
 
-use crate::types::{Block, Header};
+use crate::{
+    fork::{Base, ForkPoint},
+    state::BaseLayer,
+    types::{Block, Header},
+};
 use alloy::consensus::BlockBody;
 use alloy::eips::{eip7840::BlobParams, eip7892::BlobScheduleBlobParams};
 use alloy::genesis::Genesis;
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardforks, ForkCondition};
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, map::HashSet};
 use cryptlet_primitives::{FabricDomain, FabricLimits};
+use std::sync::Arc;
 
 /// The rules of one chain.
 #[derive(Clone, Debug)]
@@ -40,6 +45,15 @@ pub struct ChainSpec {
     blob_schedule: BlobScheduleBlobParams,
     limits: Option<FabricLimits>,
     takes_dev_edits: bool,
+    fork: Option<Fork>,
+}
+
+/// A chain that continues another.
+#[derive(Clone, Debug)]
+struct Fork {
+    point: ForkPoint,
+    /// The accounts in `alloc`.
+    own: Arc<HashSet<Address>>,
 }
 
 impl ChainSpec {
@@ -49,11 +63,14 @@ impl ChainSpec {
         let hardforks = forks::hardforks(&genesis.config);
         let limits = genesis::fabric_limits(&genesis)?;
         let takes_dev_edits = genesis::takes_dev_edits(&genesis)?;
+        let fork = genesis::fork_point(&genesis)?;
+        let own = |point| Fork { point, own: Arc::new(genesis.alloc.keys().copied().collect()) };
+        let fork = fork.map(own);
         genesis::validate(&genesis, &hardforks, limits.as_ref())?;
         let genesis_header = genesis_header(&genesis, &hardforks);
         let genesis_hash = genesis_header.hash_slow();
         let blob_schedule = genesis.config.blob_schedule_blob_params();
-        Ok(Self { genesis, genesis_header, genesis_hash, hardforks, blob_schedule, limits, takes_dev_edits })
+        Ok(Self { genesis, genesis_header, genesis_hash, hardforks, blob_schedule, limits, takes_dev_edits, fork })
     }
 
     /// Reads a genesis file.
@@ -100,6 +117,16 @@ impl ChainSpec {
     /// May blocks carry development edits (request `0xCE`)? `config.cryptletDevEdits` says so.
     pub fn takes_dev_edits(&self) -> bool {
         self.takes_dev_edits
+    }
+
+    /// Where the chain was forked from another, if it was: `config.cryptletFork` says so.
+    pub fn fork(&self) -> Option<&ForkPoint> {
+        self.fork.as_ref().map(|fork| &fork.point)
+    }
+
+    /// What lies below the state of a forked chain, answered by `base`.
+    pub fn base_layer(&self, base: Arc<dyn Base>) -> Option<BaseLayer> {
+        self.fork.as_ref().map(|fork| BaseLayer::new(fork.own.clone(), base))
     }
 
     /// What signatures of the fabric are bound to on this chain.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     chain_spec::{BlockRules, ChainSpec},
+    fork::{BaseRows, Recording},
     state::{StateChanges, StateOverlay, StateSnapshot},
     store::{ChainStore, StoreError},
     types::{Block, Header, Receipt, RecoveredTransaction, Transaction},
@@ -56,22 +57,27 @@ pub struct Execution<'a, I = NoOpInspector> {
     edited: Option<StateChanges>,
     /// Before Byzantium, where receipts carry state roots.
     roots: Option<IntermediateRoots>,
+    /// What is read of the chain that was forked, and the parent's state.
+    base: Option<(Arc<Recording>, StateSnapshot)>,
 }
 
-/// Of a body, what execution needs besides transactions.
+/// Of a block, what execution needs besides header and transactions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BodyEffects<'a> {
     /// Uncles that are rewarded.
     pub(crate) uncles: &'a [Header],
     /// Withdrawals that are paid.
     pub(crate) withdrawals: &'a [Withdrawal],
+    /// On a forked chain, the rows of the other chain that came with the block; without them, the chain's own base answers.
+    pub(crate) base_rows: Option<BaseRows>,
 }
 
 impl<'a> BodyEffects<'a> {
     /// Of this block.
     pub(crate) fn of(block: &'a Block) -> Self {
         let BlockBody { ommers, withdrawals, .. } = &block.body;
-        Self { uncles: ommers, withdrawals: withdrawals.as_ref().map_or(&[], |withdrawals| withdrawals) }
+        let withdrawals = withdrawals.as_ref().map_or(&[][..], |withdrawals| withdrawals);
+        Self { uncles: ommers, withdrawals, base_rows: None }
     }
 }
 
@@ -150,6 +156,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
     ) -> Result<Self, BlockFault> {
         let number = header.number;
         let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
+        let (state, base) = recorded_state(spec, chain, state, body.base_rows);
         let delegate = delegate_scope(spec, parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
         let rules = spec.rules(&header);
         let mut roots = match rules.is_byzantium_active_at_block(number) {
@@ -183,7 +190,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         let mut inner = EthBlockExecutor::new(evm, context, rules, ReceiptMaker);
         inner.apply_pre_execution_changes().map_err(|error| execution_fault(number, None, error))?;
         let blob_gas_max = spec.blob_params_at(header.timestamp).map_or(0, |params| params.max_blob_gas_per_block());
-        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited, roots })
+        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited, roots, base })
     }
 
     /// Gas that no transaction has used yet.
@@ -337,7 +344,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
 
     /// The same, with the state it ends in: whoever wants to know what the block has read looks into its cache.
     pub fn finish_with_state(self) -> Result<(FinishedExecution, BlockState), BlockFault> {
-        let Self { spec, header, inner, records, edits, edited, .. } = self;
+        let Self { spec, header, inner, records, edits, edited, base, .. } = self;
         let number = header.number;
         let (evm, result) = inner.finish().map_err(|error| execution_fault(number, None, error))?;
         let mut requests = result.requests;
@@ -352,6 +359,14 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
             None => changes,
             Some(edited) => edited.then(&changes),
         };
+        let (base_rows, changes) = match base {
+            None => (BaseRows::default(), changes),
+            Some((recording, parent)) => {
+                let rows = recording.rows();
+                let taken_over = rows.changes(&parent).map_err(|error| storage_fault(number, &error))?;
+                (rows, taken_over.then(&changes))
+            }
+        };
         let rules = spec.rules(&header);
         let finished = FinishedExecution {
             is_shanghai: rules.is_shanghai_active_at_timestamp(header.timestamp),
@@ -361,6 +376,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
             requests,
             records,
             edits,
+            base_rows,
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,
             changes,
@@ -377,6 +393,23 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
     fn next_index(&self) -> u64 {
         self.inner.receipts.len() as u64
     }
+}
+
+/// On a forked chain: the state with a base below it whose answers are remembered.
+fn recorded_state(
+    spec: &ChainSpec,
+    chain: &ChainStore,
+    state: StateSnapshot,
+    given: Option<BaseRows>,
+) -> (StateSnapshot, Option<(Arc<Recording>, StateSnapshot)>) {
+    let layer = match (given, chain.base()) {
+        (Some(rows), _) => spec.base_layer(Arc::new(rows)),
+        (None, layer) => layer.cloned(),
+    };
+    let Some(layer) = layer else { return (state, None) };
+    let recording = Arc::new(Recording::new(layer.base().clone()));
+    let state = state.with_base(Some(layer.answered_by(recording.clone())));
+    (state.clone(), Some((recording, state)))
 }
 
 /// The state with the edits laid over it, and what they change.

@@ -1,5 +1,6 @@
 //! Why a block is not valid.
 
+use crate::fork::BaseRowsError;
 use alloy_primitives::{Address, B256, Bloom, U256};
 use cryptlet_primitives::{DevEditsError, RecordDecodeError};
 use std::fmt;
@@ -176,6 +177,16 @@ pub enum FaultReason {
         or_nobody(*marked)
     )]
     Impersonation { named: Option<Address>, marked: Option<Address> },
+    // What it read of a chain that was forked.
+    #[error("{0}")]
+    BaseRows(BaseRowsError),
+    #[error("execution reads what came with no row: {0}")]
+    BaseRowMissing(String),
+    #[error(
+        "it carries rows of another chain (request type 0xCF), but this chain was not forked: config.cryptletFork is not \
+         in its genesis"
+    )]
+    BaseRowsWithoutFork,
     // Not the block's fault.
     #[error("a system call failed: {0}")]
     SystemCall(String),

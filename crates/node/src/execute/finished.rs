@@ -5,6 +5,7 @@ use super::{
     fault::{BlockFault, FaultReason},
 };
 use crate::{
+    fork::BaseRows,
     state::{StateChanges, StateUpdate},
     store::{ChainStore, CommitBlock, StoreError},
     types::{Block, ExecutedBlock, Header, Receipt, RecoveredTransaction, Transaction},
@@ -27,6 +28,7 @@ pub struct FinishedExecution {
     pub(super) requests: Requests,
     pub(super) records: BlockRecords,
     pub(super) edits: DevEdits,
+    pub(super) base_rows: BaseRows,
     pub(super) gas_used: u64,
     pub(super) blob_gas_used: u64,
     pub(super) changes: StateChanges,
@@ -150,7 +152,8 @@ impl FinishedExecution {
         Ok(FinishedBlock { executed, state })
     }
 
-    /// Adds the request of the development edits: what was edited, and who was impersonated.
+    /// Adds the requests of a development chain: what was edited, who was impersonated, and what was read of the chain
+    /// that was forked.
     fn derive_edits(&mut self, transactions: &[Transaction]) {
         let marked = |(index, transaction): (usize, &Transaction)| {
             impersonated_sender(transaction.signature()).map(|sender| (index as u64, sender))
@@ -159,6 +162,9 @@ impl FinishedExecution {
         if !self.edits.is_empty() {
             // Behind 0xCD: the order stays ascending.
             self.requests.push_request(self.edits.to_request());
+        }
+        if !self.base_rows.is_empty() {
+            self.requests.push_request(self.base_rows.to_request());
         }
     }
 

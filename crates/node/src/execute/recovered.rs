@@ -3,6 +3,7 @@
 use super::fault::{BlockFault, FaultReason};
 use crate::{
     chain_spec::ChainSpec,
+    fork::{BASE_ROWS_REQUEST_TYPE, BaseRows},
     store::StoredBlock,
     types::{Block, BlockWithRequests, RecoveredTransaction},
 };
@@ -27,6 +28,8 @@ pub struct RecoveredBlock {
     pub(super) records: Vec<Vec<RecoveredRecord>>,
     /// What a development node's cheats did before it, and who was impersonated in it.
     pub(super) edits: DevEdits,
+    /// On a forked chain, what the block read of the other chain.
+    pub(super) base_rows: Option<BaseRows>,
 }
 
 impl RecoveredBlock {
@@ -42,6 +45,7 @@ impl RecoveredBlock {
         let given = requests.as_ref().unwrap_or(&nothing);
         let records = decode_records(spec, &block, given)?;
         let edits = decode_edits(spec, &block, given)?;
+        let base_rows = decode_base_rows(spec, &block, given)?;
         let knows_chain_ids = spec.is_spurious_dragon_active_at_block(number);
         let is_homestead = spec.is_homestead_active_at_block(number);
         let recover_sender = |(index, transaction): (usize, &crate::types::Transaction)| {
@@ -62,7 +66,7 @@ impl RecoveredBlock {
         };
         let senders = block.body.transactions.par_iter().enumerate().map(recover_sender).collect::<Result<_, _>>()?;
         let records = records_recovered(spec, records);
-        Ok(Self { block, hash, requests, senders, records, edits })
+        Ok(Self { block, hash, requests, senders, records, edits, base_rows })
     }
 
     /// A block of this node's own chain: who sent its transactions is known.
@@ -70,7 +74,7 @@ impl RecoveredBlock {
         let StoredBlock { hash, block, senders } = stored;
         let records = records_recovered(spec, decode_records(spec, &block, &requests)?);
         let edits = decode_edits(spec, &block, &requests)?;
-        Ok(Self { block, hash, requests: Some(requests), senders, records, edits })
+        Ok(Self { block, hash, requests: Some(requests), senders, records, edits, base_rows: None })
     }
 
     /// Number that the block claims.
@@ -158,6 +162,18 @@ fn decode_records(spec: &ChainSpec, block: &Block, requests: &Requests) -> Resul
         *of_transaction = group.records;
     }
     Ok(records)
+}
+
+fn decode_base_rows(spec: &ChainSpec, block: &Block, requests: &Requests) -> Result<Option<BaseRows>, BlockFault> {
+    let fail = |reason| BlockFault::of_block(block.header.number, reason);
+    let request = requests.iter().find(|request| request.first() == Some(&BASE_ROWS_REQUEST_TYPE));
+    if spec.fork().is_none() {
+        return if request.is_none() { Ok(None) } else { Err(fail(FaultReason::BaseRowsWithoutFork)) };
+    }
+    // A block that read nothing of the other chain brings nothing.
+    let Some(request) = request else { return Ok(Some(BaseRows::default())) };
+    let rows = BaseRows::from_request_data(&request[1..]).map_err(|error| fail(FaultReason::BaseRows(error)))?;
+    Ok(Some(rows))
 }
 
 fn decode_edits(spec: &ChainSpec, block: &Block, requests: &Requests) -> Result<DevEdits, BlockFault> {

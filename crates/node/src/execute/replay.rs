@@ -35,8 +35,8 @@ pub fn replay_block(
         validate_uncles(spec, &ancestors, &recovered.block, recovered.hash)?;
     }
     let transactions: Vec<_> = recovered.transactions().collect();
-    let RecoveredBlock { block, hash, requests, senders, records, edits } = recovered;
-    let body = BodyEffects::of(&block);
+    let RecoveredBlock { block, hash, requests, senders, records, edits, base_rows } = recovered;
+    let body = BodyEffects { base_rows, ..BodyEffects::of(&block) };
     let mut execution = Execution::begin_with(spec, chain, parent, block.header.clone(), edits, body)?;
     for (transaction, records) in transactions.iter().zip(records) {
         execution.replay(transaction, records)?;
@@ -44,11 +44,10 @@ pub fn replay_block(
     let finished = execution.finish()?;
     // Execution names the transaction if a record is wrong; only what it cannot see is left for this comparison.
     let is_prague = spec.rules(&block.header).is_prague_active_at_timestamp(block.header.timestamp);
-    if let Some(given) = requests.filter(|_| is_prague).map(|requests| requests.requests_hash()) {
-        if block.header.requests_hash != Some(given) {
-            let reason = FaultReason::RequestsGiven { header: block.header.requests_hash, found: given };
-            return Err(BlockFault::of_block(number, reason));
-        }
+    let given = requests.filter(|_| is_prague).map(|requests| requests.requests_hash());
+    if let Some(given) = given.filter(|given| block.header.requests_hash != Some(*given)) {
+        let reason = FaultReason::RequestsGiven { header: block.header.requests_hash, found: given };
+        return Err(BlockFault::of_block(number, reason));
     }
     finished.verify(chain, parent, block, hash, senders)
 }

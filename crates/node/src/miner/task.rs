@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     build::{Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind},
+    fork,
     pool::PooledEntry,
     service::{ChainEvent, ChainMark, Head, Shared},
 };
@@ -26,6 +27,9 @@ pub(crate) struct Miner {
     /// Blocks cannot be made, and when to try again.
     halt: Halt,
 }
+
+/// Rest after the chain that was forked could not be reached.
+const FORK_REST: Duration = Duration::from_secs(5);
 
 /// Longest sleep, so that a clock that was set does not keep the miner asleep.
 const SLEEP_MAX_MS: u64 = 60_000;
@@ -146,12 +150,29 @@ impl Miner {
             };
             match self.seal(kind) {
                 Ok((_, follow_up)) => effects.extend(follow_up),
-                Err(_) => effects.extend(self.handle(Input::NothingToSeal)),
+                Err(error) => {
+                    self.fetch_what_is_missing(&error);
+                    effects.extend(self.handle(Input::NothingToSeal));
+                }
             }
             if !self.commands.is_empty() {
                 effects.drain(..).collect::<Vec<_>>().into_iter().for_each(|effect| self.perform(effect));
             }
         }
+    }
+
+    /// A block that could not be made for want of a row of the chain that was forked is made when the row is there.
+    fn fetch_what_is_missing(&self, error: &MinerError) {
+        let fork = self.shared.config.fork.clone().filter(|_| fork::is_miss(&error.to_string()));
+        let Some(fork) = fork else { return };
+        let shared = self.shared.clone();
+        self.runtime.spawn(async move {
+            if let Err(fault) = fork.fetch_wanted().await {
+                tracing::error!(%fault, "no block can be made; the next attempt is in {FORK_REST:?}");
+                tokio::time::sleep(FORK_REST).await;
+            }
+            shared.arrivals.notify_one();
+        });
     }
 
     /// Performs an effect. A block that is to be made is put off, to be made when the loop comes around.

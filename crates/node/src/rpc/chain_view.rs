@@ -24,7 +24,12 @@ impl Rpc {
     pub(crate) fn number_of(&self, id: BlockId) -> Result<Option<u64>, RpcError> {
         let head = self.node.head().number;
         Ok(match id {
-            BlockId::Number(BlockNumberOrTag::Number(number)) => (number <= head).then_some(number),
+            BlockId::Number(BlockNumberOrTag::Number(number)) => {
+                if self.node.spec().fork().is_some_and(|fork| number < fork.block_number) {
+                    return Err(RpcError::BeforeFork);
+                }
+                (number <= head).then_some(number)
+            }
             BlockId::Number(BlockNumberOrTag::Earliest) => Some(self.node.chain().first_block()?),
             BlockId::Number(_) => Some(head),
             BlockId::Hash(hash) => self.node.chain().block_number(hash.block_hash)?,

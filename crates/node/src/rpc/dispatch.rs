@@ -2,11 +2,12 @@
 //! those). Messages are calls, notifications or batches of both; the words and codes of refusals are geth's.
 
 use super::error::{INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RESPONSE_TOO_LARGE, SERVER_ERROR};
-use crate::metrics::Metrics;
+use super::fork::call_over;
+use crate::{fork::ForkCache, metrics::Metrics};
 use jsonrpsee::{
     core::server::{BoundedSubscriptions, MethodSink, Methods, SubscriptionState},
     server::{ConnectionId, IdProvider, MethodCallback, MethodResponse, MethodResponseNotifyTx},
-    types::{ErrorObjectOwned, Id, Params},
+    types::{ErrorObjectOwned, Id, Params, Request},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -69,6 +70,8 @@ pub(super) struct Dispatcher {
     pub(super) bounds: MessageBounds,
     /// Where calls are counted.
     pub(super) metrics: Arc<Metrics>,
+    /// The chain that was forked.
+    pub(super) fork: Option<Arc<ForkCache>>,
 }
 
 /// What a message is answered with.
@@ -164,7 +167,15 @@ impl Dispatcher {
         let started = Instant::now();
         let known = self.methods.method_with_name(&method).filter(|_| self.offered.allows(transport, &method));
         let response = match known {
-            Some((_, callback)) => self.call(callback, id, params, session).await,
+            Some((name, callback)) => match &self.fork {
+                None => self.call(callback, id, params, session).await,
+                Some(fork) => {
+                    let owned = params.and_then(|params| RawValue::from_string(params.to_owned()).ok());
+                    let request = Request::owned(name.to_owned(), owned, id.clone().into_owned());
+                    let call = || self.call(callback, id.clone(), params, session);
+                    call_over(fork, &request, self.bounds.response_bytes_max, call).await
+                }
+            },
             None => refusal(id, METHOD_NOT_FOUND, &not_available(&method)),
         };
         let code = response.as_error_code().unwrap_or_default();
@@ -272,6 +283,7 @@ mod tests {
             offered: Offered { websocket: http.clone(), http },
             bounds: MessageBounds { batch_requests_max: 3, response_bytes_max: 1_000, batch_response_bytes_max: 150 },
             metrics: Arc::default(),
+            fork: None,
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) const INTERNAL: i32 = -32603;
 pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
 /// EIP-1474: the resource is not there.
 pub(crate) const NOT_FOUND: i32 = -32001;
+/// Ours, and never sent: the block is before the fork, and the chain that was forked has it.
+pub(crate) const BEFORE_FORK: i32 = -39_001;
 /// EIP-1474: the resource is not available now.
 pub(crate) const RESOURCE_UNAVAILABLE: i32 = -32002;
 
@@ -47,6 +49,9 @@ pub enum RpcError {
     /// The block named is not in the chain.
     #[error("header not found")]
     HeaderNotFound,
+    /// The block is one of the chain that was forked.
+    #[error("the block is before the fork")]
+    BeforeFork,
     /// The state of that block is no longer kept. The beginning is geth's.
     #[error("missing trie node: the state of block {number} is not kept by this node; the oldest it has is {oldest}")]
     StateNotKept {
@@ -110,6 +115,7 @@ impl RpcError {
             Self::InvalidParams(_) => INVALID_PARAMS,
             Self::Reverted(_) => REVERTED,
             Self::Refused(_) | Self::HeaderNotFound | Self::StateNotKept { .. } => SERVER_ERROR,
+            Self::BeforeFork => BEFORE_FORK,
             Self::ReceiptNotYet { .. } => RECEIPT_NOT_YET,
             Self::NotFound(_) => NOT_FOUND,
             Self::LimitExceeded(_) => LIMIT_EXCEEDED,

@@ -16,6 +16,7 @@ mod each_call;
 mod error;
 mod eth;
 mod filters;
+mod fork;
 mod http;
 mod ipc;
 mod listen;

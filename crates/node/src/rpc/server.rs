@@ -5,6 +5,7 @@ use super::{
     config::{Namespace, RpcConfig, RpcLimits, VirtualHosts},
     dispatch::{Dispatcher, MessageBounds, Offered},
     each_call::EachCall,
+    fork::OverFork,
     http::{Gate, HttpService},
     ipc::{IpcBounds, IpcSocket},
     listen::{self, ConnectionBounds},
@@ -12,7 +13,7 @@ use super::{
     methods,
     middleware::GethWords,
 };
-use crate::{metrics::Metrics, service::NodeHandle};
+use crate::{fork::ForkCache, metrics::Metrics, service::NodeHandle};
 use alloy_primitives::hex;
 use jsonrpsee::{
     core::{RegisterMethodError, traits::IdProvider},
@@ -68,13 +69,14 @@ pub struct RpcServer {
 impl RpcServer {
     /// Starts to serve `node`.
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
-        let metrics = node.meters();
+        let (metrics, fork) = (node.meters(), node.fork());
         let rpc = Rpc::new(node, config.insecure_accounts.clone(), config.client_version.clone(), config.limits);
         let offered = Offered::new(&rpc, &config);
         let mut methods = Methods::from(methods(&rpc, &config.all_namespaces()));
         methods.merge(config.extensions.clone())?;
         let (stop, handle) = stop_channel();
-        let endpoint = Endpoint::new(&config, methods, offered, metrics, stop.clone());
+        let watch = Watch { metrics, fork };
+        let endpoint = Endpoint::new(&config, methods, offered, watch, stop.clone());
 
         let (listener, address) = bind(config.listen).await?;
         let websocket = match config.websocket.listen.filter(|wanted| *wanted != config.listen) {
@@ -148,12 +150,21 @@ struct Endpoint {
     gate: Gate,
     limits: RpcLimits,
     connections: Arc<Semaphore>,
-    metrics: Arc<Metrics>,
+    watch: Watch,
     stop: StopHandle,
 }
 
+/// What sees every call.
+#[derive(Clone)]
+struct Watch {
+    /// Counts it.
+    metrics: Arc<Metrics>,
+    /// Has it answered by the chain that was forked, if need be.
+    fork: Option<Arc<ForkCache>>,
+}
+
 impl Endpoint {
-    fn new(config: &RpcConfig, methods: Methods, offered: Offered, metrics: Arc<Metrics>, stop: StopHandle) -> Self {
+    fn new(config: &RpcConfig, methods: Methods, offered: Offered, watch: Watch, stop: StopHandle) -> Self {
         let limits = config.limits;
         let gate = Gate {
             origins: config.cors.clone(),
@@ -168,7 +179,7 @@ impl Endpoint {
             gate,
             limits,
             connections: Arc::new(Semaphore::new(limits.connections_max as usize)),
-            metrics,
+            watch,
             stop,
         }
     }
@@ -192,7 +203,8 @@ impl Endpoint {
             methods: self.methods.clone(),
             offered: self.offered.clone(),
             bounds,
-            metrics: self.metrics.clone(),
+            metrics: self.watch.metrics.clone(),
+            fork: self.watch.fork.clone(),
         })
     }
 
@@ -201,14 +213,15 @@ impl Endpoint {
         let bounds = ConnectionBounds {
             places: self.connections.clone(),
             idle_time_max: self.limits.idle_time_max,
-            metrics: self.metrics.clone(),
+            metrics: self.watch.metrics.clone(),
         };
         let (methods, offered) = (self.methods.clone(), self.offered.clone());
-        let (counted, metrics) = (self.methods.clone(), self.metrics.clone());
+        let (counted, Watch { metrics, fork }) = (self.methods.clone(), self.watch.clone());
         let response_bytes_max = self.limits.response_bytes_max;
         let middleware = RpcServiceBuilder::new()
             .layer_fn(move |inner| EachCall::new(inner, response_bytes_max))
             .layer_fn(move |inner| Metered::new(inner, counted.clone(), metrics.clone()))
+            .layer_fn(move |inner| OverFork::new(inner, fork.clone(), response_bytes_max))
             .layer_fn(move |inner| GethWords::new(inner, methods.clone(), offered.clone()));
         let websockets = Server::builder()
             .set_config(websocket_config(&self.limits))

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     build::{Cadence, ParkedView},
     chain_spec::ChainSpec,
+    fork::ForkCache,
     miner::{DevEdit, MinerCommand, MinerError, TimeControl, TimeMark},
     pool::{PoolContent, PoolError, PoolStatus, PooledEntry},
     store::{ChainStore, PendingEdits, StoredBlock},
@@ -105,6 +106,11 @@ impl NodeHandle {
     /// Blocks, receipts, records and states.
     pub fn chain(&self) -> &ChainStore {
         &self.shared.chain
+    }
+
+    /// The chain that this one continues, if it does.
+    pub fn fork(&self) -> Option<Arc<ForkCache>> {
+        self.shared.config.fork.clone()
     }
 
     /// The tip of the chain, as of now.

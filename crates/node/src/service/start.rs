@@ -12,6 +12,7 @@ use crate::{
     chain_spec::ChainSpec,
     execute::{BlockAttributes, blob_base_fee, next_header},
     fabric::Fabric,
+    fork::{ForkCache, ForkPoint},
     metrics::Metrics,
     miner::{Clock, Miner, MinerCommand, MinerConfig, SystemClock, TimeControl},
     pool::{AccountFacts, Pool, PoolError, PoolLimits, PoolRules, PooledEntry, decode_transaction},
@@ -39,6 +40,8 @@ pub struct NodeConfig {
     pub pool: PoolLimits,
     /// Bounds and policies of `eth_call` and `eth_estimateGas`.
     pub simulation: SimulationLimits,
+    /// The chain that this one continues, if its genesis says that it was forked.
+    pub fork: Option<Arc<ForkCache>>,
 }
 
 /// Why a node could not be started.
@@ -47,6 +50,9 @@ pub enum NodeError {
     /// The store holds another chain, or cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A forked chain, and nobody to ask about the other one.
+    #[error("this chain continues chain {} from block {} ({}); say where that chain is reached", .0.chain_id, .0.block_number, .0.block_hash)]
+    ForkOutOfReach(ForkPoint),
     /// The operating system gave no thread.
     #[error("the miner's thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -86,6 +92,13 @@ impl Node {
         jitter: Box<dyn Jitter>,
     ) -> Result<NodeHandle, NodeError> {
         let head = chain.initialize(spec.genesis(), &spec.genesis_block())?;
+        match (spec.fork(), &config.fork) {
+            (Some(point), None) => return Err(NodeError::ForkOutOfReach(*point)),
+            (Some(_), Some(cache)) => {
+                spec.base_layer(cache.clone()).into_iter().for_each(|base| chain.continue_from(base))
+            }
+            (None, _) => {}
+        }
         let head = Head { number: head.number, hash: head.hash(), timestamp: head.timestamp };
         let (miner, commands) = mpsc::channel(COMMANDS_MAX);
         let shared = Arc::new(Shared {

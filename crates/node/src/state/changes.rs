@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_trie::KECCAK_EMPTY;
 use reth_primitives_traits::Account;
 use revm::database::BundleState;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Changes to a state: for every account they name, what it is afterwards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,18 @@ pub struct StateChanges {
     pub accounts: BTreeMap<Address, AccountChange>,
     /// Codes that may be new, by hash.
     pub code: BTreeMap<B256, Bytes>,
+    /// What goes into the history even if it does not change.
+    pub noted: Noted,
+}
+
+/// Accounts and slots that a block took over from the chain that was forked ([`crate::fork`]). Their rows in the history say
+/// that from then on this chain knows better, even where it has nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Accounts.
+    pub accounts: BTreeSet<Address>,
+    /// Slots.
+    pub slots: BTreeSet<(Address, U256)>,
 }
 
 /// What becomes of one account.
@@ -75,6 +87,8 @@ impl StateChanges {
             merged.storage.extend(&change.storage);
         }
         self.code.extend(later.code.iter().map(|(hash, code)| (*hash, code.clone())));
+        self.noted.accounts.extend(&later.noted.accounts);
+        self.noted.slots.extend(&later.noted.slots);
         self
     }
 

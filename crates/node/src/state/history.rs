@@ -45,6 +45,23 @@ pub(crate) fn slot_at(
     }
 }
 
+/// Was the account changed by a block of this chain, up to block `number`? (The first block's own accounts do not count.)
+pub(super) fn touched_account(tables: &dyn KeyValueRead, address: Address, number: u64) -> Result<bool, StoreError> {
+    let (from, to) = (account_history_key(&address, 0), account_history_key(&address, number + 1));
+    Ok(tables.first(Table::AccountHistory, &from, Some(&to))?.is_some())
+}
+
+/// Was the slot changed by a block of this chain, up to block `number`?
+pub(super) fn touched_slot(
+    tables: &dyn KeyValueRead,
+    address: Address,
+    slot: U256,
+    number: u64,
+) -> Result<bool, StoreError> {
+    let (from, to) = (storage_history_key(&address, &slot, 0), storage_history_key(&address, &slot, number + 1));
+    Ok(tables.first(Table::StorageHistory, &from, Some(&to))?.is_some())
+}
+
 /// What block `number` changed.
 pub(crate) fn changed_keys(tables: &dyn KeyValueRead, number: u64) -> Result<ChangedKeys, StoreError> {
     let key = number_key(number);

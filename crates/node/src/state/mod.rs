@@ -1,5 +1,6 @@
 //! Accounts, code and storage as of a block; what a block changes of them.
 
+mod base;
 mod changes;
 mod codes;
 pub(crate) mod history;
@@ -10,7 +11,8 @@ mod snapshot;
 pub(crate) mod update;
 mod witness;
 
-pub use changes::{AccountChange, StateChanges};
+pub use base::BaseLayer;
+pub use changes::{AccountChange, Noted, StateChanges};
 pub use codes::CodeCache;
 pub use overlay::{MalformedCode, StateOverlay};
 pub use proof::{AccountProof, SlotProof};

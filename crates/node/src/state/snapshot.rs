@@ -1,6 +1,6 @@
 //! The state after a block, for the EVM and for everybody else.
 
-use super::{codes::CodeCache, history, overlay::StateOverlay};
+use super::{base::BaseLayer, codes::CodeCache, history, overlay::StateOverlay};
 use crate::store::{
     KeyValueRead, StoreError,
     codec::{account_of_row, word_of_row},
@@ -22,17 +22,25 @@ pub struct StateSnapshot {
     head: u64,
     /// What a development node's cheats set since the block.
     overlay: Option<StateOverlay>,
+    /// What the chain that was forked has where this one has nothing.
+    base: Option<BaseLayer>,
 }
 
 impl StateSnapshot {
     /// The state after block `number` in tables whose head is `head`. The block must be retained in them.
     pub(crate) fn new(tables: Arc<dyn KeyValueRead>, codes: Arc<CodeCache>, number: u64, head: u64) -> Self {
-        Self { tables, codes, number, head, overlay: None }
+        Self { tables, codes, number, head, overlay: None, base: None }
     }
 
     /// The same state with these edits laid over it, instead of any that were.
     pub fn with_overlay(mut self, overlay: Option<StateOverlay>) -> Self {
         self.overlay = overlay;
+        self
+    }
+
+    /// The same state with this below it, instead of anything that was.
+    pub(crate) fn with_base(mut self, base: Option<BaseLayer>) -> Self {
+        self.base = base;
         self
     }
 
@@ -62,6 +70,14 @@ impl StateSnapshot {
 
     /// The account as the block left it, whatever was edited since.
     pub fn sealed_account(&self, address: Address) -> Result<Option<TrieAccount>, StoreError> {
+        match (self.local_account(address)?, &self.base) {
+            (None, Some(base)) => base.account(self.tables(), address, self.number),
+            (account, _) => Ok(account),
+        }
+    }
+
+    /// The account as this chain has it, whatever a chain it was forked from has.
+    pub(crate) fn local_account(&self, address: Address) -> Result<Option<TrieAccount>, StoreError> {
         if self.number == self.head {
             return account_now(self.tables(), address);
         }
@@ -73,10 +89,14 @@ impl StateSnapshot {
         if let Some(value) = self.overlay.as_ref().and_then(|overlay| overlay.slot(address, slot)) {
             return Ok(value);
         }
-        if self.number == self.head {
-            return slot_now(self.tables(), address, slot);
+        let value = match self.number == self.head {
+            true => slot_now(self.tables(), address, slot)?,
+            false => history::slot_at(self.tables(), address, slot, self.number)?,
+        };
+        match &self.base {
+            Some(base) if value.is_zero() => base.slot(self.tables(), address, slot, self.number),
+            _ => Ok(value),
         }
-        history::slot_at(self.tables(), address, slot, self.number)
     }
 
     /// The code of the account at this address; empty if it has none.
@@ -134,8 +154,12 @@ impl DatabaseRef for StateSnapshot {
             return Ok(code);
         }
         let damaged = |detail: &str| StoreError::corrupt(Table::Code, hash.as_slice(), detail);
-        let bytes = self.tables.get(Table::Code, hash.as_slice())?.ok_or_else(|| damaged("is missing"))?;
-        let code = Bytecode::new_raw_checked(bytes.into()).map_err(|_| damaged("is not a code"))?;
+        let bytes = match self.tables.get(Table::Code, hash.as_slice())? {
+            Some(bytes) => Some(bytes.into()),
+            None => self.base.as_ref().and_then(|base| base.code(hash)),
+        };
+        let code = Bytecode::new_raw_checked(bytes.ok_or_else(|| damaged("is missing"))?)
+            .map_err(|_| damaged("is not a code"))?;
         self.codes.put(hash, code.clone());
         Ok(code)
     }
@@ -149,7 +173,10 @@ impl DatabaseRef for StateSnapshot {
         if number > self.number {
             return Ok(B256::ZERO);
         }
-        Ok(hash_of_block(self.tables(), number)?.unwrap_or_default())
+        match (hash_of_block(self.tables(), number)?, &self.base) {
+            (None, Some(base)) => base.block_hash(number),
+            (hash, _) => Ok(hash.unwrap_or_default()),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From changes to everything a commit writes: the rows, what they were, the trie nodes, and the new root.
 
 use super::{
-    changes::{AccountChange, StateChanges},
+    changes::{AccountChange, Noted, StateChanges},
     snapshot::{account_now, slot_now},
 };
 use crate::{
@@ -98,7 +98,8 @@ pub(crate) fn prepare(
     root: B256,
     changes: &StateChanges,
 ) -> Result<StateUpdate, StoreError> {
-    let touched = changes.accounts.iter().map(|(address, change)| Touched::read(tables, *address, change));
+    let touched =
+        changes.accounts.iter().map(|(address, change)| Touched::read(tables, *address, change, &changes.noted));
     let touched = touched.collect::<Result<Vec<_>, _>>()?;
 
     let slots: usize = touched.iter().map(|account| account.slots.len()).sum();
@@ -129,6 +130,8 @@ pub(crate) fn prepare(
                 key: Nibbles::unpack(account.hashed_address),
                 value: after.as_ref().map(alloy_rlp::encode),
             });
+        }
+        if after != account.before || changes.noted.accounts.contains(&account.address) {
             result.accounts.push(AccountDiff { address: account.address, before: account.before, after });
         }
         result.slots.extend(account.slots);
@@ -148,7 +151,12 @@ struct Touched<'a> {
 }
 
 impl<'a> Touched<'a> {
-    fn read(tables: &dyn KeyValueRead, address: Address, change: &'a AccountChange) -> Result<Self, StoreError> {
+    fn read(
+        tables: &dyn KeyValueRead,
+        address: Address,
+        change: &'a AccountChange,
+        noted: &Noted,
+    ) -> Result<Self, StoreError> {
         let before = account_now(tables, address)?;
         let had_storage = before.is_some_and(|account| account.storage_root != EMPTY_ROOT_HASH);
         let is_wiped = change.is_storage_wiped || change.account.is_none();
@@ -172,7 +180,7 @@ impl<'a> Touched<'a> {
                 None if is_wiped || !had_storage => U256::ZERO,
                 None => slot_now(tables, address, slot)?,
             };
-            if before != after {
+            if before != after || noted.slots.contains(&(address, slot)) {
                 slots.push(SlotDiff { address, slot, before, after });
             }
         }

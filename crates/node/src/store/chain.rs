@@ -12,14 +12,17 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    state::{AccountProof, CodeCache, StateChanges, StateSnapshot, StateUpdate, history, proof, update},
+    state::{AccountProof, BaseLayer, CodeCache, StateChanges, StateSnapshot, StateUpdate, history, proof, update},
     types::Header,
 };
 use alloy::consensus::Sealed;
 use alloy::eips::BlockNumHash;
 use alloy_primitives::{Address, U256};
 use parking_lot::{Mutex, RwLock};
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// How many changed accounts and slots a question about a past state may replay backwards.
 pub(crate) const REPLAYED_CHANGES_MAX: usize = 1_000_000;
@@ -46,6 +49,8 @@ pub(super) struct Inner {
     /// Held by whoever settles blocks. Taken after `writing` by those who take both.
     pub(super) settling: Mutex<()>,
     pub(super) codes: Arc<CodeCache>,
+    /// What lies below the state, if the chain continues another.
+    pub(super) base: OnceLock<BaseLayer>,
     /// Remembers outside the database how far it was acknowledged; `None` in memory.
     pub(super) witness: Option<Witness>,
     pub(super) sync: bool,
@@ -68,7 +73,7 @@ pub(super) struct HeadView {
 }
 
 impl HeadView {
-    fn state_at(&self, number: u64, codes: &Arc<CodeCache>) -> Result<StateSnapshot, StoreError> {
+    fn state_at(&self, number: u64, inner: &Inner) -> Result<StateSnapshot, StoreError> {
         let (head, oldest) = (self.header.number, self.oldest_state);
         if number > head {
             return Err(StoreError::UnknownBlock { number, head });
@@ -76,7 +81,8 @@ impl HeadView {
         if number < oldest {
             return Err(StoreError::NotRetained { number, oldest });
         }
-        Ok(StateSnapshot::new(self.tables.clone(), codes.clone(), number, head))
+        let state = StateSnapshot::new(self.tables.clone(), inner.codes.clone(), number, head);
+        Ok(state.with_base(inner.base.get().cloned()))
     }
 }
 
@@ -107,6 +113,7 @@ impl ChainStore {
             writing: Mutex::new(()),
             settling: Mutex::new(()),
             codes: Arc::new(CodeCache::new(options.codes_cached_max)),
+            base: OnceLock::new(),
             witness,
             sync: options.sync,
         };
@@ -155,7 +162,7 @@ impl ChainStore {
     /// The state after this block, unmoved by later commits. For the head, that is the state now; for an older block, the
     /// state now read through the history.
     pub fn state_at(&self, number: u64) -> Result<StateSnapshot, StoreError> {
-        self.view().ok_or(StoreError::NotInitialized)?.state_at(number, &self.inner.codes)
+        self.view().ok_or(StoreError::NotInitialized)?.state_at(number, &self.inner)
     }
 
     /// The state after the head, whichever block that is now ([`StateSnapshot::number`] says), with what a development
@@ -163,7 +170,7 @@ impl ChainStore {
     pub fn latest_state(&self) -> Result<StateSnapshot, StoreError> {
         let view = self.view().ok_or(StoreError::NotInitialized)?;
         let overlay = view.pending.as_ref().and_then(|pending| pending.overlay.clone());
-        Ok(view.state_at(view.header.number, &self.inner.codes)?.with_overlay(overlay))
+        Ok(view.state_at(view.header.number, &self.inner)?.with_overlay(overlay))
     }
 
     /// The root of the state that these changes make of the state after block `parent`, and everything a commit must
@@ -203,6 +210,18 @@ impl ChainStore {
     pub fn settle(&self) -> Result<Sealed<Header>, StoreError> {
         let _settling = self.inner.settling.lock();
         self.inner.settle()
+    }
+
+    /// Lays a base below the states of this chain, once: it continues another ([`crate::fork`]). Snapshots that exist
+    /// already do not have it.
+    pub fn continue_from(&self, base: BaseLayer) {
+        // A second base would make two answers of one question.
+        let _ = self.inner.base.set(base);
+    }
+
+    /// What lies below the states of this chain.
+    pub(crate) fn base(&self) -> Option<&BaseLayer> {
+        self.inner.base.get()
     }
 
     /// Forces everything committed so far to the disk, whatever [`StoreOptions::sync`] says.

@@ -1,6 +1,7 @@
 //! What can go wrong with the store.
 
 use super::schema::Table;
+use crate::fork::BaseMiss;
 use alloy_primitives::{B256, Bytes};
 use std::path::PathBuf;
 
@@ -153,6 +154,9 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
+    /// A row of the chain that was forked: to be fetched, or missing in the block that is replayed.
+    #[error(transparent)]
+    BaseMiss(#[from] BaseMiss),
     /// Above the head.
     #[error("there is no block {number}; the head is block {head}")]
     UnknownBlock {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod fork;
 mod gas;
 mod hosts;
 mod kinds;

@@ -129,7 +129,7 @@ proptest! {
             let mut state = model.states[number as usize].clone();
             let account = Account { nonce: 77, ..Account::default() };
             let change = AccountChange { account: Some(account), is_storage_wiped: true, storage: BTreeMap::new() };
-            let changes = StateChanges { accounts: [(address(touched), change)].into(), code: BTreeMap::new() };
+            let changes = StateChanges { accounts: [(address(touched), change)].into(), ..Default::default() };
             let account = super::model::ModelAccount {
                 nonce: 77, balance: U256::ZERO, code: Default::default(), storage: BTreeMap::new(),
             };

@@ -1,0 +1,137 @@
+//! JSON-RPC on a forked chain: a call that wants a row of the other chain is made again when the row is there, and what
+//! only the other chain knows is asked there.
+
+use super::error::{BEFORE_FORK, SERVER_ERROR};
+use crate::fork::{self, ForkCache, ForkFault};
+use futures::future::Either;
+use jsonrpsee::{
+    MethodResponse, ResponsePayload,
+    core::middleware::{Batch, Notification},
+    server::middleware::rpc::RpcServiceT,
+    types::{ErrorObjectOwned, Request},
+};
+use std::sync::Arc;
+
+/// Rounds of fetching for one call. A run meets one unknown row at a time, so this bounds the rows a call may need.
+const ROUNDS_MAX: usize = 10_000;
+
+/// Methods that ask for something by its hash: what is not here may be there.
+const BY_HASH: [&str; 9] = [
+    "eth_getBlockByHash",
+    "eth_getBlockReceipts",
+    "eth_getBlockTransactionCountByHash",
+    "eth_getRawTransactionByHash",
+    "eth_getTransactionByBlockHashAndIndex",
+    "eth_getTransactionByHash",
+    "eth_getTransactionReceipt",
+    "eth_getUncleByBlockHashAndIndex",
+    "eth_getUncleCountByBlockHash",
+];
+
+/// Has a call answered on a forked chain: made again as long as it wants rows, or passed on.
+pub(super) async fn call_over<F>(
+    fork: &ForkCache,
+    request: &Request<'_>,
+    response_bytes_max: usize,
+    call: impl Fn() -> F,
+) -> MethodResponse
+where
+    F: Future<Output = MethodResponse>,
+{
+    for _ in 0..ROUNDS_MAX {
+        let answer = call().await;
+        match next(request, &answer) {
+            Next::Answer => return answer,
+            Next::Forward => return forward(fork, request, response_bytes_max).await,
+            Next::FetchAndTryAgain => {
+                if let Err(fault) = fork.fetch_wanted().await {
+                    return refuse(request, &fault);
+                }
+            }
+        }
+    }
+    refuse(request, &ForkFault(format!("the call needs more than {ROUNDS_MAX} rows of it")))
+}
+
+/// The same for calls over WebSockets, which jsonrpsee serves. On a chain that was not forked it does nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct OverFork<S> {
+    inner: S,
+    fork: Option<Arc<ForkCache>>,
+    response_bytes_max: usize,
+}
+
+impl<S> OverFork<S> {
+    /// Around `inner`.
+    pub(crate) fn new(inner: S, fork: Option<Arc<ForkCache>>, response_bytes_max: u32) -> Self {
+        Self { inner, fork, response_bytes_max: response_bytes_max as usize }
+    }
+}
+
+impl<S> RpcServiceT for OverFork<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+        > + Send
+        + Sync
+        + Clone
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let Some(fork) = self.fork.clone() else { return Either::Left(self.inner.call(request)) };
+        let (inner, response_bytes_max) = (self.inner.clone(), self.response_bytes_max);
+        Either::Right(
+            async move { call_over(&fork, &request, response_bytes_max, || inner.call(request.clone())).await },
+        )
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        // Batches are taken apart before they come here.
+        self.inner.batch(batch)
+    }
+
+    fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.inner.notification(notification)
+    }
+}
+
+enum Next {
+    Answer,
+    FetchAndTryAgain,
+    Forward,
+}
+
+fn next(request: &Request<'_>, answer: &MethodResponse) -> Next {
+    match answer.as_error_code() {
+        None if BY_HASH.contains(&request.method_name()) && is_null(answer) => Next::Forward,
+        None => Next::Answer,
+        Some(BEFORE_FORK) => Next::Forward,
+        Some(_) if fork::is_miss(answer.as_json().get()) => Next::FetchAndTryAgain,
+        Some(_) => Next::Answer,
+    }
+}
+
+fn is_null(answer: &MethodResponse) -> bool {
+    answer.as_json().get().contains("\"result\":null")
+}
+
+async fn forward(fork: &ForkCache, request: &Request<'_>, response_bytes_max: usize) -> MethodResponse {
+    let params = request.params.as_ref().map(|params| params.clone().into_owned());
+    let id = request.id.clone();
+    match fork.source().forward(request.method_name().to_owned(), params).await {
+        Ok(Ok(result)) => MethodResponse::response(id, ResponsePayload::success(result), response_bytes_max),
+        Ok(Err((code, message, data))) => MethodResponse::error(id, ErrorObjectOwned::owned(code, message, data)),
+        Err(fault) => refuse(request, &fault),
+    }
+}
+
+fn refuse(request: &Request<'_>, fault: &ForkFault) -> MethodResponse {
+    let error = ErrorObjectOwned::owned(SERVER_ERROR, fault.to_string(), None::<()>);
+    MethodResponse::error(request.id.clone(), error)
+}

@@ -98,6 +98,7 @@ impl RocksKeyValue {
         }
         let cache = block_cache(options);
         let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
+        let families = families.into_iter().chain([unused_family()]);
         let database = DB::open_cf_descriptors(&database_options(options), path, families).map_err(|error| {
             let text = error.to_string();
             if text.contains("LOCK") || text.contains("lock hold") {
@@ -227,8 +228,6 @@ fn database_options(options: &StoreOptions) -> Options {
     // A torn last record is what a crash leaves and is dropped; damage anywhere before it is an error, never skipped.
     database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     database.set_db_write_buffer_size(options.memtables_bytes);
-    // Also of the family `default`, which is empty: after a full disk the database wants the largest of these free.
-    database.set_write_buffer_size(WRITE_BUFFER_BYTES);
     database.set_max_total_wal_size(options.log_bytes_max);
     database.set_max_open_files(options.open_files_max);
     database.set_max_background_jobs(2);
@@ -238,6 +237,14 @@ fn database_options(options: &StoreOptions) -> Options {
     database.set_max_log_file_size(4 << 20);
     database.set_stats_dump_period_sec(0);
     database
+}
+
+/// The family `default`, which every database has and this one leaves empty. Left alone it has a buffer of 64 MiB, and after
+/// a full disk the database waits until the largest of all buffers would fit.
+fn unused_family() -> ColumnFamilyDescriptor {
+    let mut family = Options::default();
+    family.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    ColumnFamilyDescriptor::new("default", family)
 }
 
 /// One cache for all tables, in few shards: a shard must have room for more than a few blocks.

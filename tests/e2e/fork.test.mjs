@@ -94,6 +94,8 @@ test('what is before the fork is answered by the other chain', async () => {
       await rpc(http, 'eth_getTransactionReceipt', [transaction.hash]),
       await rpc(url, 'eth_getTransactionReceipt', [transaction.hash]),
     );
+    assert.equal(await read(http, 2, `0x${(block - 2).toString(16)}`), 0n);
+    assert.equal(BigInt(await rpc(http, 'eth_getBalance', [SAVER, before])), 0n);
     assert.equal(await rpc(http, 'eth_getTransactionReceipt', [`0x${word(1)}`]), null);
   } finally {
     await node.stop();

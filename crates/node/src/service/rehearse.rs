@@ -421,6 +421,9 @@ pub(super) fn place(shared: &Shared, block: BlockId) -> Result<(Sealed<Header>, 
     let base = match block {
         BlockId::Hash(hash) => chain.header_by_hash(hash.block_hash).map_err(storage)?.ok_or_else(unknown)?,
         BlockId::Number(BlockNumberOrTag::Number(number)) => {
+            if shared.spec.fork().is_some_and(|fork| number < fork.block_number) {
+                return Err(SimulationError::BeforeFork);
+            }
             chain.header(number).map_err(storage)?.ok_or_else(unknown)?
         }
         BlockId::Number(BlockNumberOrTag::Earliest) => {

@@ -123,6 +123,9 @@ pub enum SimulationError {
     /// geth's words for a block that is not there.
     #[error("header not found: {0}")]
     UnknownBlock(String),
+    /// The block is one of the chain that was forked.
+    #[error("the block is before the fork")]
+    BeforeFork,
     /// The call contradicts itself.
     #[error("{0}")]
     InvalidCall(String),

@@ -148,6 +148,7 @@ impl From<SimulationError> for RpcError {
     fn from(error: SimulationError) -> Self {
         match error {
             SimulationError::UnknownBlock(_) => Self::HeaderNotFound,
+            SimulationError::BeforeFork => Self::BeforeFork,
             SimulationError::Reverted(output) => Self::Reverted(output),
             SimulationError::Busy(calls) => Self::Busy(calls),
             SimulationError::Storage(_) => Self::Internal(error.to_string()),

@@ -113,7 +113,11 @@ impl Dispatcher {
             return self.batch(message, transport, session).await;
         }
         match serde_json::from_slice::<Message<'_>>(message) {
-            Ok(message) => self.single(message, transport, session).await.map(Answer::from),
+            Ok(message) => {
+                let response = self.single(message, transport, session).await?;
+                // A subscription answers through its own sink, so that nothing it tells can come before the answer.
+                (!response.is_subscription()).then(|| response.into())
+            }
             Err(error) => Some(refuse_message(message, &error).into()),
         }
     }

@@ -29,7 +29,7 @@ pub(crate) const INTERNAL: i32 = -32603;
 pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
 /// EIP-1474: the resource is not there.
 pub(crate) const NOT_FOUND: i32 = -32001;
-/// Ours, and never sent: the block is before the fork, and the chain that was forked has it.
+/// Ours: the block is before the fork. Most calls are passed on to the chain that was forked; the rest tell so.
 pub(crate) const BEFORE_FORK: i32 = -39_001;
 /// EIP-1474: the resource is not available now.
 pub(crate) const RESOURCE_UNAVAILABLE: i32 = -32002;

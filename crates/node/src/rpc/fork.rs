@@ -28,6 +28,33 @@ const BY_HASH: [&str; 9] = [
     "eth_getUncleCountByBlockHash",
 ];
 
+/// Methods that ask about a block by its number. Nothing else is ever passed on: what changes a chain changes this one.
+const BY_NUMBER: [&str; 23] = [
+    "debug_traceBlockByNumber",
+    "debug_traceCall",
+    "eth_call",
+    "eth_createAccessList",
+    "eth_estimateGas",
+    "eth_getAccount",
+    "eth_getBalance",
+    "eth_getBlockByNumber",
+    "eth_getBlockReceipts",
+    "eth_getBlockTransactionCountByNumber",
+    "eth_getCode",
+    "eth_getHeaderByNumber",
+    "eth_getProof",
+    "eth_getRawTransactionByBlockNumberAndIndex",
+    "eth_getStorageAt",
+    "eth_getTransactionByBlockNumberAndIndex",
+    "eth_getTransactionCount",
+    "eth_getUncleByBlockNumberAndIndex",
+    "eth_getUncleCountByBlockNumber",
+    "trace_block",
+    "trace_call",
+    "trace_replayBlockTransactions",
+    "ots_getBlockDetails",
+];
+
 /// Has a call answered on a forked chain: made again as long as it wants rows, or passed on.
 pub(super) async fn call_over<F>(
     fork: &ForkCache,
@@ -111,7 +138,7 @@ fn next(request: &Request<'_>, answer: &MethodResponse) -> Next {
     match answer.as_error_code() {
         None if BY_HASH.contains(&request.method_name()) && is_null(answer) => Next::Forward,
         None => Next::Answer,
-        Some(BEFORE_FORK) => Next::Forward,
+        Some(BEFORE_FORK) if BY_NUMBER.contains(&request.method_name()) => Next::Forward,
         Some(_) if fork::is_miss(answer.as_json().get()) => Next::FetchAndTryAgain,
         Some(_) => Next::Answer,
     }

@@ -108,7 +108,9 @@ impl Rpc {
             return Ok(tip);
         }
         let mut tips = Vec::new();
-        for number in (head.number.saturating_sub(TIP_BLOCKS - 1)..=head.number).rev() {
+        // What a chain that was forked had to pay is no guide to this one.
+        let first = head.number.saturating_sub(TIP_BLOCKS - 1).max(self.node.chain().first_block()?);
+        for number in (first..=head.number).rev() {
             if let Some(block) = self.block(number.into())? {
                 tips.extend(cheapest_tips(&block));
             }
@@ -150,7 +152,7 @@ impl Rpc {
     }
 
     fn rewards(&self, number: u64, percentiles: &[f64]) -> Result<Vec<u128>, RpcError> {
-        let Some(block) = self.block(number.into())? else { return Ok(vec![0; percentiles.len()]) };
+        let Some(block) = self.node.chain().block(number)? else { return Ok(vec![0; percentiles.len()]) };
         let base_fee = block.block.header.base_fee_per_gas.unwrap_or_default();
         let mut gas_before = 0;
         let mut paid = Vec::new();

@@ -55,7 +55,7 @@ test('ethers reads and is told of blocks', async () => {
 });
 
 test('viem reads, and watches blocks', async () => {
-  const client = createPublicClient({ chain: foundry, transport: ipc(socket) });
+  const client = createPublicClient({ chain: foundry, transport: ipc(socket, { reconnect: false }) });
   const block = await client.getBlock();
   let told;
   const unwatch = client.watchBlockNumber({ onBlockNumber: (number) => { told = number; }, onError: (error) => { throw error; } });

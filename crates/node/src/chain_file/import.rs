@@ -111,7 +111,7 @@ pub fn replay(
 }
 
 /// Executes the blocks of a file on top of a store that holds the chain of `spec`, and stores them. Blocks that the store
-/// already has are skipped. Where the file forks, the rule of [`super::branches`] decides. Nothing waits for the disk:
+/// already has are skipped. Where the file forks, the rule of `branches.rs` decides. Nothing waits for the disk:
 /// call [`ChainStore::flush`] at the end. After an error, what was imported before it stands.
 pub fn import<R: BufRead + Send>(
     spec: &ChainSpec,

@@ -25,7 +25,7 @@ const BURST_EACH: u64 = 100;
 const GROWTH: u64 = 100_000;
 const BATCH: usize = 100;
 /// For a burst, or for the transactions whose memory is weighed.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A way to start a node.
 type Start<'a> = &'a dyn Fn(&[&str]) -> Result<NodeProcess>;

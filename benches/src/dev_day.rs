@@ -33,7 +33,8 @@ type Start<'a> = &'a dyn Fn(&[&str]) -> Result<NodeProcess>;
 /// The sections; without anvil they have our figures only.
 pub(crate) async fn run() -> Result<Vec<Section>> {
     let anvil = find_anvil();
-    let ours = |flags: &[&str]| NodeProcess::cryptlet_with(flags);
+    // Without the fabric, whose operator is one of a hundred accounts and has sent transactions already.
+    let ours = |flags: &[&str]| NodeProcess::cryptlet_with(&[flags, &["--no-fabric"]].concat());
     let mut nodes: Vec<(&str, Start<'_>)> = Vec::new();
     let theirs = |flags: &[&str]| NodeProcess::anvil_with(anvil.as_deref().unwrap_or(Path::new("anvil")), flags);
     if anvil.is_some() {

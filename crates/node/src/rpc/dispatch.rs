@@ -242,7 +242,7 @@ fn append(json: &mut String, response: &MethodResponse) {
     json.push_str(response.as_ref());
 }
 
-fn refusal(id: Id<'_>, code: i32, words: &str) -> MethodResponse {
+pub(super) fn refusal(id: Id<'_>, code: i32, words: &str) -> MethodResponse {
     MethodResponse::error(id, ErrorObjectOwned::owned(code, words, None::<()>))
 }
 

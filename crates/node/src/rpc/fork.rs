@@ -3,14 +3,10 @@
 
 use super::error::{BEFORE_FORK, SERVER_ERROR};
 use crate::fork::{self, ForkCache, ForkFault};
-use futures::future::Either;
 use jsonrpsee::{
     MethodResponse, ResponsePayload,
-    core::middleware::{Batch, Notification},
-    server::middleware::rpc::RpcServiceT,
     types::{ErrorObjectOwned, Request},
 };
-use std::sync::Arc;
 
 /// Rounds of fetching for one call. A run meets one unknown row at a time, so this bounds the rows a call may need.
 const ROUNDS_MAX: usize = 10_000;
@@ -78,54 +74,6 @@ where
         }
     }
     refuse(request, &ForkFault(format!("the call needs more than {ROUNDS_MAX} rows of it")))
-}
-
-/// The same for calls over WebSockets, which jsonrpsee serves. On a chain that was not forked it does nothing.
-#[derive(Clone, Debug)]
-pub(crate) struct OverFork<S> {
-    inner: S,
-    fork: Option<Arc<ForkCache>>,
-    response_bytes_max: usize,
-}
-
-impl<S> OverFork<S> {
-    /// Around `inner`.
-    pub(crate) fn new(inner: S, fork: Option<Arc<ForkCache>>, response_bytes_max: u32) -> Self {
-        Self { inner, fork, response_bytes_max: response_bytes_max as usize }
-    }
-}
-
-impl<S> RpcServiceT for OverFork<S>
-where
-    S: RpcServiceT<
-            MethodResponse = MethodResponse,
-            BatchResponse = MethodResponse,
-            NotificationResponse = MethodResponse,
-        > + Send
-        + Sync
-        + Clone
-        + 'static,
-{
-    type MethodResponse = MethodResponse;
-    type BatchResponse = MethodResponse;
-    type NotificationResponse = MethodResponse;
-
-    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let Some(fork) = self.fork.clone() else { return Either::Left(self.inner.call(request)) };
-        let (inner, response_bytes_max) = (self.inner.clone(), self.response_bytes_max);
-        Either::Right(
-            async move { call_over(&fork, &request, response_bytes_max, || inner.call(request.clone())).await },
-        )
-    }
-
-    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        // Batches are taken apart before they come here.
-        self.inner.batch(batch)
-    }
-
-    fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        self.inner.notification(notification)
-    }
 }
 
 enum Next {

@@ -1,8 +1,9 @@
 //! JSON-RPC, as Ethereum clients expect it. One file per group of methods; `docs/json-rpc.md` lists them all.
 //!
-//! A request comes in over HTTP (`listen`, `http`), IPC (`ipc`) or a WebSocket (jsonrpsee, behind `middleware`); `dispatch`
-//! finds its method and writes the answer. `server` starts them all. Then comes one method in one of the files below, all of which are implementations on `Rpc`. Methods read the store or ask the [`NodeHandle`]; none of
-//! them takes a lock that a block holds while it is made.
+//! A request comes in over HTTP (`listen`, `http`), IPC (`ipc`) or a WebSocket (jsonrpsee, behind `websocket`); `dispatch`
+//! finds its method and writes the answer. `server` starts them all. Then comes one method in one of the files below, all of
+//! which are implementations on `Rpc`. Methods read the store or ask the [`NodeHandle`]; none of them takes a lock that a
+//! block holds while it is made.
 
 mod accounts;
 mod admin;
@@ -12,7 +13,6 @@ mod convert;
 mod cryptlet;
 mod dev;
 mod dispatch;
-mod each_call;
 mod error;
 mod eth;
 mod filters;
@@ -20,8 +20,6 @@ mod fork;
 mod http;
 mod ipc;
 mod listen;
-mod metered;
-mod middleware;
 mod net;
 mod params;
 mod personal;
@@ -33,6 +31,7 @@ mod server;
 mod trace;
 mod txpool;
 mod web3;
+mod websocket;
 
 pub use config::{CorsOrigins, Namespace, RpcConfig, RpcLimits, VirtualHosts, WebSocketConfig};
 pub use error::RpcError;

@@ -4,14 +4,11 @@ use super::{
     Rpc,
     config::{Namespace, RpcConfig, RpcLimits, VirtualHosts},
     dispatch::{Dispatcher, MessageBounds, Offered},
-    each_call::EachCall,
-    fork::OverFork,
     http::{Gate, HttpService},
     ipc::{IpcBounds, IpcSocket},
     listen::{self, ConnectionBounds},
-    metered::Metered,
     methods,
-    middleware::GethWords,
+    websocket::WebSocketCalls,
 };
 use crate::{fork::ForkCache, metrics::Metrics, service::NodeHandle};
 use alloy_primitives::hex;
@@ -209,20 +206,14 @@ impl Endpoint {
     }
 
     fn serve(self, listener: TcpListener) {
-        let service = HttpService { gate: Arc::new(self.gate.clone()), dispatcher: self.dispatcher() };
+        let dispatcher = self.dispatcher();
+        let service = HttpService { gate: Arc::new(self.gate.clone()), dispatcher: dispatcher.clone() };
         let bounds = ConnectionBounds {
             places: self.connections.clone(),
             idle_time_max: self.limits.idle_time_max,
             metrics: self.watch.metrics.clone(),
         };
-        let (methods, offered) = (self.methods.clone(), self.offered.clone());
-        let (counted, Watch { metrics, fork }) = (self.methods.clone(), self.watch.clone());
-        let response_bytes_max = self.limits.response_bytes_max;
-        let middleware = RpcServiceBuilder::new()
-            .layer_fn(move |inner| EachCall::new(inner, response_bytes_max))
-            .layer_fn(move |inner| Metered::new(inner, counted.clone(), metrics.clone()))
-            .layer_fn(move |inner| OverFork::new(inner, fork.clone(), response_bytes_max))
-            .layer_fn(move |inner| GethWords::new(inner, methods.clone(), offered.clone()));
+        let middleware = RpcServiceBuilder::new().layer_fn(move |inner| WebSocketCalls::new(inner, dispatcher.clone()));
         let websockets = Server::builder()
             .set_config(websocket_config(&self.limits))
             .set_rpc_middleware(middleware)

@@ -1,0 +1,99 @@
+//! Calls over WebSockets, which jsonrpsee serves: batches are taken apart, and every call is refused, answered over a fork and
+//! counted as the [`Dispatcher`] does it for HTTP and IPC.
+
+use super::{
+    dispatch::{Dispatcher, Transport, not_available, refusal},
+    error::METHOD_NOT_FOUND,
+    fork::call_over,
+};
+use futures::future::{Either, ready};
+use jsonrpsee::{
+    BatchResponseBuilder, MethodResponse,
+    core::middleware::{Batch, BatchEntry, Notification},
+    server::middleware::rpc::RpcServiceT,
+    types::Request,
+};
+use std::{sync::Arc, time::Instant};
+
+/// What stands between jsonrpsee's WebSockets and its methods.
+#[derive(Clone, Debug)]
+pub(super) struct WebSocketCalls<S> {
+    inner: S,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl<S> WebSocketCalls<S> {
+    /// Around `inner`, which serves the dispatcher's methods.
+    pub(super) fn new(inner: S, dispatcher: Arc<Dispatcher>) -> Self {
+        Self { inner, dispatcher }
+    }
+}
+
+impl<S> RpcServiceT for WebSocketCalls<S>
+where
+    S: RpcServiceT<MethodResponse = MethodResponse, NotificationResponse = MethodResponse>,
+    S: Send + Sync + Clone + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let started = Instant::now();
+        let dispatcher = self.dispatcher.clone();
+        let known = dispatcher.methods.method_with_name(request.method_name()).map(|(name, _)| name);
+        let is_offered = known.is_some_and(|name| dispatcher.offered.allows(Transport::WebSocket, name));
+        let answer = match dispatcher.fork.clone() {
+            _ if !is_offered => {
+                let words = not_available(request.method_name());
+                Either::Left(ready(refusal(request.id, METHOD_NOT_FOUND, &words)))
+            }
+            None => Either::Right(Either::Left(self.inner.call(request))),
+            Some(fork) => {
+                let (inner, bytes_max) = (self.inner.clone(), dispatcher.bounds.response_bytes_max);
+                let again = async move { call_over(&fork, &request, bytes_max, || inner.call(request.clone())).await };
+                Either::Right(Either::Right(again))
+            }
+        };
+        async move {
+            let answer = answer.await;
+            let code = answer.as_error_code().unwrap_or_default();
+            dispatcher.metrics.request_answered(known, code, started.elapsed());
+            answer
+        }
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let service = self.clone();
+        async move {
+            let mut answers = BatchResponseBuilder::new_with_limit(service.dispatcher.bounds.response_bytes_max);
+            let mut notified = false;
+            for entry in batch {
+                let answer = match entry {
+                    Ok(BatchEntry::Call(request)) => service.call(request).await,
+                    Ok(BatchEntry::Notification(notification)) => {
+                        notified = true;
+                        service.notification(notification).await;
+                        continue;
+                    }
+                    Err(broken) => {
+                        let (error, id) = broken.into_parts();
+                        MethodResponse::error(id, error)
+                    }
+                };
+                if let Err(too_large) = answers.append(answer) {
+                    return too_large;
+                }
+            }
+            // JSON-RPC 2.0, section 6: nobody is answered who only notified; an empty batch is an invalid request.
+            match answers.is_empty() && notified {
+                true => MethodResponse::notification(),
+                false => MethodResponse::from_batch(answers.finish()),
+            }
+        }
+    }
+
+    fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.inner.notification(notification)
+    }
+}

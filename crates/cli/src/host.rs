@@ -3,7 +3,8 @@
 use crate::{
     args::{EnrollArgs, HostAction, HostArgs, ServeArgs},
     host_parts::{free_port, host_parts, open_vault},
-    logs, signals,
+    logs,
+    signals::StopSignals,
 };
 use anyhow::{Context, Result};
 use cryptlet_host::{
@@ -50,6 +51,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let host = Host::start(config, parts)?;
     let door = host.serve_tls(listen).await?;
     let plate = host.serve_descriptor(args.descriptor_listen).await?;
+    let mut stop = StopSignals::listen()?;
     print(
         &args,
         &Ready {
@@ -59,7 +61,7 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
             listen: door.address(),
         },
     );
-    signals::until_asked_to_stop().await?;
+    stop.received().await;
     plate.stop().await;
     door.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ use crate::{
     metrics::MetricsServer,
     progress::Progress,
     rpc::Chain,
-    signals,
+    signals::StopSignals,
     state_file::StateFiles,
 };
 use alloy::{genesis::Genesis, signers::local::PrivateKeySigner};
@@ -90,6 +90,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     node.reset_comes_back_here();
     begin_mining(&args, &node).await?;
     let dumping = state_files.keep_dumping(&node);
+    let mut stop = StopSignals::listen()?;
     progress.done();
     let mut ready = Ready::new(&server, spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
     ready.metrics = metrics.as_ref().map(MetricsServer::url);
@@ -99,7 +100,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         std::fs::write(file, json).with_context(|| format!("{} cannot be written", file.display()))?;
     }
 
-    signals::until_asked_to_stop().await?;
+    stop.received().await;
     drop((metrics, dumping));
     server.stop().await;
     state_files.dump(&node).await?;

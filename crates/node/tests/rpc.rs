@@ -39,6 +39,8 @@ mod parity;
 mod pool;
 #[path = "rpc/records.rs"]
 mod records;
+#[path = "rpc/scripts.rs"]
+mod scripts;
 #[path = "rpc/simulate_v1.rs"]
 mod simulate_v1;
 #[path = "rpc/states.rs"]

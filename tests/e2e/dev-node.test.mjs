@@ -67,6 +67,26 @@ test('a chain in a data folder is there again after SIGKILL, and its cryptlets a
   }
 });
 
+test('a dev node keeps every state, and with --history.state only those near the head', async () => {
+  for (const [flags, isKept] of [[[], true], [['--history.state', '8'], false]]) {
+    const node = await startDevNode('--no-fabric', ...flags);
+    try {
+      const { http } = node.ready;
+      await rpc(http, 'anvil_mine', ['0x20']);
+      assert.equal(await rpc(http, 'eth_getBalance', [FIRST, '0x1c']), TEN_THOUSAND_ETHER);
+      const proof = await rpc(http, 'eth_getProof', [FIRST, [], '0x1c']);
+      assert.equal(proof.balance, TEN_THOUSAND_ETHER);
+      const old = rpc(http, 'eth_getBalance', [FIRST, '0x2']);
+      if (isKept) assert.equal(await old, TEN_THOUSAND_ETHER);
+      else await assert.rejects(old, /the state of block 2 is not retained/);
+      // Blocks and receipts are never pruned.
+      assert.equal((await rpc(http, 'eth_getBlockByNumber', ['0x2', false])).number, '0x2');
+    } finally {
+      await node.stop();
+    }
+  }
+});
+
 test('a dev node without a data folder leaves nothing behind', async () => {
   const tmp = await mkdtemp(path.join(os.tmpdir(), 'cryptlet-e2e-'));
   const before = process.env.TMPDIR;

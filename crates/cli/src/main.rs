@@ -25,6 +25,11 @@ use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
+/// A node allocates in many small pieces on many threads, for days: jemalloc wastes less of both time and memory on that than the
+/// C library. RocksDB gets it, too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse_from(args::with_dashes(std::env::args_os()));
     let outcome = match cli.command {

@@ -99,10 +99,14 @@ pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
     EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), spec.blob_params_at(header.timestamp))
 }
 
+/// The block by number and hash.
+pub fn anchor(block: &Sealed<Header>) -> Anchor {
+    Anchor { number: block.number, hash: block.hash() }
+}
+
 /// What the delegate needs to know of a block: `None` on a chain without a delegate.
-pub fn delegate_scope(spec: &ChainSpec, parent: &Sealed<Header>, state: StateSnapshot) -> Option<DelegateScope> {
+pub fn delegate_scope(spec: &ChainSpec, parent: Anchor, state: StateSnapshot) -> Option<DelegateScope> {
     let limits = *spec.limits()?;
-    let parent = Anchor { number: parent.number, hash: parent.hash() };
     Some(DelegateScope { domain: spec.domain(), limits, parent, state: Arc::new(DatabaseParent(state)) })
 }
 
@@ -157,7 +161,8 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         let number = header.number;
         let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
         let (state, base) = recorded_state(spec, chain, state, body.base_rows);
-        let delegate = delegate_scope(spec, parent, state.clone()).map(DelegateContext::new).unwrap_or_default();
+        let delegate =
+            delegate_scope(spec, anchor(parent), state.clone()).map(DelegateContext::new).unwrap_or_default();
         let rules = spec.rules(&header);
         let mut roots = match rules.is_byzantium_active_at_block(number) {
             true => None,

@@ -26,7 +26,7 @@ mod validate;
 mod watched;
 
 pub use difficulty::{DIFFICULTY_MIN, next_difficulty};
-pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, delegate_scope, evm_env};
+pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, anchor, delegate_scope, evm_env};
 pub use fault::{BlockFault, FaultReason, UncleFault};
 pub use finished::{FinishedBlock, FinishedExecution};
 pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header};

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     chain_spec::ChainSpec,
+    fork,
     store::{ChainStore, StoreError},
     types::Header,
 };
@@ -21,6 +22,21 @@ pub type ReplayedBlock = FinishedBlock;
 
 /// Executes a block on its parent's state and compares everything its header says. Nothing is stored.
 pub fn replay_block(
+    spec: &ChainSpec,
+    chain: &ChainStore,
+    parent: &Sealed<Header>,
+    recovered: RecoveredBlock,
+) -> Result<ReplayedBlock, BlockFault> {
+    replay(spec, chain, parent, recovered).map_err(|fault| match *fault.reason {
+        // Replaying has nobody to ask: what the block read of the chain that was forked has to come with it.
+        FaultReason::Storage(miss) if fork::is_miss(&miss) => {
+            BlockFault { reason: Box::new(FaultReason::BaseRowMissing(miss)), ..fault }
+        }
+        reason => BlockFault { reason: Box::new(reason), ..fault },
+    })
+}
+
+fn replay(
     spec: &ChainSpec,
     chain: &ChainStore,
     parent: &Sealed<Header>,

@@ -1,7 +1,11 @@
 //! Asking the fabric, and judging what it says before anyone sees it.
 
 use super::MinerCommand;
-use crate::{execute::delegate_scope, fabric::Fabric, service::Shared};
+use crate::{
+    execute::{anchor, delegate_scope},
+    fabric::Fabric,
+    service::Shared,
+};
 use cryptlet_attestation::{BlockFacts, RecordFault, RecoveredRecord, verify_record};
 use cryptlet_delegate::{DelegateScope, registry_layout};
 use cryptlet_primitives::{
@@ -57,7 +61,7 @@ async fn judge(
         };
         let head = shared.tip.head().map_err(|error| storage(&error))?;
         let state = shared.tip.state_at(head.number).map_err(|error| storage(&error))?;
-        let scope = delegate_scope(&shared.spec, &head, state)
+        let scope = delegate_scope(&shared.spec, anchor(&head), state)
             .ok_or_else(|| FabricFault::new(UnavailableReason::Refused, "this chain has no delegate"))?;
         judge_answer(&scope, &invocation, answer)
     });

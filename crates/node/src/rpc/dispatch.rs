@@ -267,7 +267,8 @@ fn id_of(message: &str) -> Option<Id<'_>> {
 }
 
 fn read_id(id: &RawValue) -> Option<Id<'_>> {
-    serde_json::from_str(id.get()).ok()
+    // Nearly all are numbers; what else an id may be is tried one after the other.
+    id.get().parse().map_or_else(|_| serde_json::from_str(id.get()).ok(), |number| Some(Id::Number(number)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Blocks with their receipts that were read lately, decoded. Logs and receipts are asked for again and again, mostly of
 //! the same few blocks, and decoding them costs more than everything else about such a request.
 //!
-//! Entries are found by hash, so that a rewind cannot make one wrong.
+//! An entry is the block at its height as long as nothing was undone since it was read; after that its hash is compared first.
 
 use super::{Rpc, RpcError};
 use crate::{store::StoredBlock, types::Receipt};
@@ -29,8 +29,17 @@ pub(crate) struct RecentBlocks(Mutex<Kept>);
 
 #[derive(Debug)]
 struct Kept {
-    entries: LruCache<B256, (usize, Arc<BlockWithReceipts>)>,
+    /// By height.
+    entries: LruCache<u64, Entry>,
     bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    found: Arc<BlockWithReceipts>,
+    bytes: usize,
+    /// How often blocks had been undone when the block was last known to be at its height.
+    rewinds: u64,
 }
 
 impl Default for RecentBlocks {
@@ -40,23 +49,40 @@ impl Default for RecentBlocks {
 }
 
 impl RecentBlocks {
-    fn get(&self, hash: &B256) -> Option<Arc<BlockWithReceipts>> {
-        self.0.lock().entries.get(hash).map(|(_, entry)| entry.clone())
+    /// The block at this height, if it is kept; `hash_now` says which one is there after something was undone.
+    fn get<E>(
+        &self,
+        number: u64,
+        rewinds: u64,
+        hash_now: impl FnOnce() -> Result<Option<B256>, E>,
+    ) -> Result<Option<Arc<BlockWithReceipts>>, E> {
+        let (found, is_sure) = match self.0.lock().entries.get(&number) {
+            Some(entry) => (entry.found.clone(), entry.rewinds == rewinds),
+            None => return Ok(None),
+        };
+        if !is_sure {
+            if hash_now()? != Some(found.block.hash) {
+                return Ok(None);
+            }
+            self.put(&found, rewinds);
+        }
+        Ok(Some(found))
     }
 
-    fn put(&self, entry: &Arc<BlockWithReceipts>) {
-        let bytes = entry.bytes();
+    fn put(&self, found: &Arc<BlockWithReceipts>, rewinds: u64) {
+        let bytes = found.bytes();
         if bytes > ENTRY_BYTES_MAX {
             return;
         }
         let mut kept = self.0.lock();
-        if let Some((replaced, _)) = kept.entries.put(entry.block.hash, (bytes, entry.clone())) {
-            kept.bytes -= replaced;
+        let entry = Entry { found: found.clone(), bytes, rewinds };
+        if let Some(replaced) = kept.entries.put(found.block.number(), entry) {
+            kept.bytes -= replaced.bytes;
         }
         kept.bytes += bytes;
         while kept.bytes > BYTES_MAX {
-            let Some((_, (oldest, _))) = kept.entries.pop_lru() else { break };
-            kept.bytes -= oldest;
+            let Some((_, oldest)) = kept.entries.pop_lru() else { break };
+            kept.bytes -= oldest.bytes;
         }
     }
 }
@@ -74,8 +100,8 @@ impl Rpc {
     /// The block at this height with its receipts.
     pub(crate) fn block_with_receipts(&self, number: u64) -> Result<Option<Arc<BlockWithReceipts>>, RpcError> {
         let chain = self.node.chain();
-        let Some(hash) = chain.block_hash(number)? else { return Ok(None) };
-        if let Some(known) = self.recent.get(&hash) {
+        let rewinds = chain.rewind_count();
+        if let Some(known) = self.recent.get(number, rewinds, || chain.block_hash(number))? {
             return Ok(Some(known));
         }
         let Some(block) = chain.block(number)? else { return Ok(None) };
@@ -85,7 +111,7 @@ impl Rpc {
             return Ok(None);
         }
         let entry = Arc::new(BlockWithReceipts { block, receipts });
-        self.recent.put(&entry);
+        self.recent.put(&entry, rewinds);
         Ok(Some(entry))
     }
 }
@@ -96,11 +122,17 @@ mod tests {
     use crate::types::Block;
     use alloy_primitives::Bytes;
 
-    fn entry(number: u8, extra_bytes: usize) -> Arc<BlockWithReceipts> {
+    fn entry(number: u64, extra_bytes: usize) -> Arc<BlockWithReceipts> {
         let mut block = Block::default();
+        block.header.number = number;
         block.header.extra_data = Bytes::from(vec![0; extra_bytes]);
-        let block = StoredBlock { hash: B256::repeat_byte(number), block, senders: Vec::new() };
-        Arc::new(BlockWithReceipts { block, receipts: Vec::new() })
+        let hash = B256::with_last_byte(number as u8);
+        Arc::new(BlockWithReceipts { block: StoredBlock { hash, block, senders: Vec::new() }, receipts: Vec::new() })
+    }
+
+    fn is_kept(recent: &RecentBlocks, number: u64) -> bool {
+        let found = recent.get(number, 0, || Err("nothing was undone, so nobody looks"));
+        found.expect("sure without looking").is_some()
     }
 
     #[test]
@@ -108,24 +140,36 @@ mod tests {
         let recent = RecentBlocks::default();
         let size = ENTRY_BYTES_MAX / 2 - 2_000;
         for number in 0..20 {
-            recent.put(&entry(number, size));
-            assert!(recent.get(&B256::ZERO).is_some(), "{number}");
+            recent.put(&entry(number, size), 0);
+            assert!(is_kept(&recent, 0), "{number}");
         }
-        assert!(recent.get(&B256::repeat_byte(19)).is_some());
-        assert!(recent.get(&B256::repeat_byte(1)).is_none());
+        assert!(is_kept(&recent, 19));
+        assert!(!is_kept(&recent, 1));
         let kept = recent.0.lock();
         assert!(kept.bytes <= BYTES_MAX);
-        assert_eq!(kept.bytes, kept.entries.iter().map(|(_, (bytes, _))| bytes).sum::<usize>());
+        assert_eq!(kept.bytes, kept.entries.iter().map(|(_, entry)| entry.bytes).sum::<usize>());
     }
 
     #[test]
     fn a_giant_is_not_kept_and_the_same_block_counts_once() {
         let recent = RecentBlocks::default();
-        recent.put(&entry(1, ENTRY_BYTES_MAX));
-        assert!(recent.get(&B256::repeat_byte(1)).is_none());
+        recent.put(&entry(1, ENTRY_BYTES_MAX), 0);
+        assert!(!is_kept(&recent, 1));
         for _ in 0..3 {
-            recent.put(&entry(2, 100));
+            recent.put(&entry(2, 100), 0);
         }
         assert_eq!(recent.0.lock().bytes, entry(2, 100).bytes());
+    }
+
+    #[test]
+    fn after_blocks_were_undone_an_entry_is_compared_once() {
+        let recent = RecentBlocks::default();
+        recent.put(&entry(1, 100), 0);
+        let get = |rewinds, hash_now: Result<Option<B256>, &'static str>| recent.get(1, rewinds, || hash_now);
+        let hash = entry(1, 100).block.hash;
+        assert!(get(1, Ok(Some(B256::ZERO))).expect("no error").is_none(), "another block is there now");
+        assert!(get(1, Ok(None)).expect("no error").is_none(), "none is there now");
+        assert!(get(1, Ok(Some(hash))).expect("no error").is_some());
+        assert!(get(1, Err("it is sure again")).expect("no error").is_some());
     }
 }

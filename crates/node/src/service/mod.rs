@@ -10,6 +10,7 @@ mod memo;
 mod overrides;
 mod rehearse;
 mod sequence;
+mod short;
 mod simulate;
 mod start;
 mod watch;

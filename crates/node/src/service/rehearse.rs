@@ -2,13 +2,14 @@
 
 use super::{
     answering, overrides,
+    short::{self, ShortRun},
     simulate::{CallResult, SimulationError, SimulationOutcome, SimulationRequest},
     start::Shared,
     watch::{CallBase, MakeInspector, Read, Watch},
     words,
 };
 use crate::{
-    execute::{BlockState, Watched, delegate_scope, evm_env},
+    execute::{BlockState, Watched, anchor, delegate_scope, evm_env},
     state::StateSnapshot,
     store::StoreError,
     types::Header,
@@ -24,8 +25,8 @@ use alloy_evm::{
 };
 use alloy_primitives::Log;
 use cryptlet_delegate::{
-    DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, MovedPrecompiles, Rehearsal, SimulateOutcome,
-    SimulationGas, simulate_transaction,
+    Anchor, DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, MovedPrecompiles, Rehearsal,
+    SimulateOutcome, SimulationGas, simulate_transaction,
 };
 use cryptlet_primitives::Invocation;
 use revm::{
@@ -78,35 +79,40 @@ impl Rehearsing {
         let permit = place_for_one(&shared)?;
         let of_stage = shared.clone();
         let stage = tokio::task::spawn_blocking(move || Stage::build(&of_stage, request, base));
-        let stage = Arc::new(stage.await.map_err(|_| SimulationError::Stopped)??);
-        Ok(Self { shared, stage, rehearsal: Rehearsal::new(), _permit: permit })
+        let (stage, _) = stage.await.map_err(|_| SimulationError::Stopped)??;
+        Ok(Self { shared, stage: Arc::new(stage), rehearsal: Rehearsal::new(), _permit: permit })
     }
 
-    /// Prepares the call and runs it with all the gas it may have, in one go if no cryptlet is asked: most calls are short,
-    /// and going to another thread and back costs as much as they do.
+    /// Prepares the call and runs it with all the gas it may have: here if it is short, else on a thread of its own.
     pub(super) async fn run_at_once(
         shared: Arc<Shared>,
         request: SimulationRequest,
     ) -> Result<SimulationOutcome, SimulationError> {
         let permit = place_for_one(&shared)?;
-        let of_stage = shared.clone();
-        let first = tokio::task::spawn_blocking(move || {
-            let (stage, mut rehearsal) = (Stage::build(&of_stage, request, None)?, Rehearsal::new());
-            let turn = stage.run(&mut rehearsal, stage.gas_limit, SimulationGas::Settled)?;
-            Ok::<_, SimulationError>((stage, rehearsal, turn))
-        });
-        let (stage, rehearsal, turn) = first.await.map_err(|_| SimulationError::Stopped)??;
-        let invocation = match turn {
-            Turn::Ended(mut outcome) => {
-                outcome.cryptlet_calls = rehearsal.consumed_count();
-                return Ok(outcome);
-            }
-            Turn::Suspended(invocation) => invocation,
+        let mut rehearsal = Rehearsal::new();
+        let (stage, turn) = if may_be_short(&shared, &request) {
+            let (stage, database) = Stage::build(&shared, request, None)?;
+            let turn = stage.run_if_short(database, &mut rehearsal)?;
+            (Arc::new(stage), turn)
+        } else {
+            let of_stage = shared.clone();
+            let stage = tokio::task::spawn_blocking(move || Stage::build(&of_stage, request, None));
+            (Arc::new(stage.await.map_err(|_| SimulationError::Stopped)??.0), None)
         };
-        let mut rehearsing = Self { shared, stage: Arc::new(stage), rehearsal, _permit: permit };
-        let answer = answering::answer(&rehearsing.shared, rehearsing.stage.scope.as_ref(), &invocation).await?;
-        rehearsing.rehearsal.push(answer);
+        let mut rehearsing = Self { shared, stage, rehearsal, _permit: permit };
+        match turn {
+            Some(Turn::Ended(outcome)) => return Ok(outcome),
+            Some(Turn::Suspended(invocation)) => rehearsing.ask(&invocation).await?,
+            None => {}
+        }
         rehearsing.run(rehearsing.stage.gas_limit, SimulationGas::Settled).await
+    }
+
+    /// Gets the answer to a call, for the runs to come.
+    async fn ask(&mut self, invocation: &Invocation) -> Result<(), SimulationError> {
+        let answer = answering::answer(&self.shared, self.stage.scope.as_ref(), invocation).await?;
+        self.rehearsal.push(answer);
+        Ok(())
     }
 
     /// Gas that the call may have at most.
@@ -142,8 +148,7 @@ impl Rehearsing {
                     return Ok(outcome);
                 }
                 Turn::Suspended(invocation) => {
-                    let answer = answering::answer(&self.shared, self.stage.scope.as_ref(), &invocation).await?;
-                    self.rehearsal.push(answer);
+                    self.ask(&invocation).await?;
                 }
             }
         }
@@ -192,13 +197,22 @@ impl Rehearsing {
                 }
                 WatchedTurn::Suspended(invocation, unread) => {
                     read = unread;
-                    let answer = answering::answer(&self.shared, self.stage.scope.as_ref(), &invocation).await?;
-                    self.rehearsal.push(answer);
+                    self.ask(&invocation).await?;
                 }
             }
         }
         Err(unstable())
     }
+}
+
+/// May the call be prepared on this thread, and tried there? Not if that could wait for another chain, or if there is much to
+/// read before it begins.
+fn may_be_short(shared: &Shared, request: &SimulationRequest) -> bool {
+    let input = request.call.input.input().map_or(0, |input| input.len());
+    shared.config.fork.is_none()
+        && request.state_overrides.is_none()
+        && request.call.access_list.is_none()
+        && input <= short::INPUT_BYTES_MAX
 }
 
 /// A place among the simulations that run.
@@ -221,7 +235,12 @@ enum WatchedTurn<I, R> {
 }
 
 impl Stage {
-    fn build(shared: &Shared, request: SimulationRequest, on: Option<CallBase>) -> Result<Self, SimulationError> {
+    /// The stage, and its state as far as it was read for that.
+    fn build(
+        shared: &Shared,
+        request: SimulationRequest,
+        on: Option<CallBase>,
+    ) -> Result<(Self, BlockState), SimulationError> {
         let SimulationRequest { mut call, block, state_overrides, block_overrides } = request;
         let (base, env_header) = place(shared, block)?;
         let (state, sealed) = states(shared, base.number)?;
@@ -230,13 +249,11 @@ impl Stage {
             None => (state, None),
         };
         // A call that sees block N sees it as from within: what it may anchor to is what came before N.
-        let before = match env_header.number == base.number {
-            true => {
-                shared.chain.header(base.number.saturating_sub(1)).map_err(storage)?.unwrap_or_else(|| base.clone())
-            }
-            false => base.clone(),
+        let before = match env_header.number == base.number && base.number > 0 {
+            true => Anchor { number: base.number - 1, hash: base.parent_hash },
+            false => anchor(&base),
         };
-        let scope = delegate_scope(&shared.spec, &before, sealed);
+        let scope = delegate_scope(&shared.spec, before, sealed);
         let mut env = evm_env(&shared.spec, &env_header);
         let is_bare = call.input.input().is_none_or(|input| input.is_empty()) && call.to.is_some_and(|to| to.is_call());
         let mut stage = Self {
@@ -275,7 +292,7 @@ impl Stage {
         }
         env.block_env.gas_limit = block_gas.max(gas_limit);
         (stage.env, stage.tx, stage.gas_limit) = (env, tx, gas_limit);
-        Ok(stage)
+        Ok((stage, database))
     }
 
     fn run(&self, rehearsal: &mut Rehearsal, gas_limit: u64, gas: SimulationGas) -> Result<Turn, SimulationError> {
@@ -289,13 +306,35 @@ impl Stage {
         })
     }
 
+    /// The run with all the gas there is, if it is short.
+    fn run_if_short(&self, database: BlockState, rehearsal: &mut Rehearsal) -> Result<Option<Turn>, SimulationError> {
+        let was_cut = |watched: Watched<'_, ShortRun>| watched.inspector.is_cut();
+        let watch = Watch { inspector: ShortRun::default(), read: Box::new(was_cut) };
+        Ok(match self.watch_on(database, rehearsal, watch)? {
+            WatchedTurn::Ended(_, true) => None,
+            WatchedTurn::Ended(outcome, false) => Some(Turn::Ended(outcome)),
+            WatchedTurn::Suspended(invocation, _) => Some(Turn::Suspended(invocation)),
+        })
+    }
+
     fn watch<I, R>(&self, rehearsal: &mut Rehearsal, watch: Watch<I, R>) -> Result<WatchedTurn<I, R>, SimulationError>
     where
         I: Inspector<DelegateEvmContext<BlockState>>,
     {
+        self.watch_on(self.database()?, rehearsal, watch)
+    }
+
+    fn watch_on<I, R>(
+        &self,
+        database: BlockState,
+        rehearsal: &mut Rehearsal,
+        watch: Watch<I, R>,
+    ) -> Result<WatchedTurn<I, R>, SimulationError>
+    where
+        I: Inspector<DelegateEvmContext<BlockState>>,
+    {
         let Watch { inspector, read } = watch;
-        let delegate = self.delegate();
-        let mut evm = DelegateEvm::with_inspector(self.database()?, self.env.clone(), delegate, inspector, true);
+        let mut evm = DelegateEvm::with_inspector(database, self.env.clone(), self.delegate(), inspector, true);
         self.move_precompiles(&mut evm);
         let tx = TxEnv { gas_limit: self.gas_limit, ..self.tx.clone() };
         let of_run = tx.clone();

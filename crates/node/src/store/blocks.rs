@@ -88,6 +88,11 @@ impl ChainStore {
         header(&*self.tables(), number)
     }
 
+    /// How often blocks were undone since the store was opened: as long as this stays the same, so does every block that was read.
+    pub fn rewind_count(&self) -> u64 {
+        self.view().map_or(0, |view| view.rewinds)
+    }
+
     /// The header with this hash.
     pub fn header_by_hash(&self, hash: B256) -> Result<Option<Sealed<Header>>, StoreError> {
         let tables = self.tables();

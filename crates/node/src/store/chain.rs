@@ -64,10 +64,13 @@ pub(super) struct Heads {
 }
 
 /// A tip of the chain, and the tables as they were when it was: asking about the head opens nothing.
+#[derive(Clone)]
 pub(super) struct HeadView {
     pub(super) header: Sealed<Header>,
     pub(super) tables: Arc<dyn KeyValueRead>,
     pub(super) oldest_state: u64,
+    /// How often blocks were undone since the store was opened.
+    pub(super) rewinds: u64,
     /// What a development node's cheats set since.
     pub(super) pending: Option<Arc<Pending>>,
 }
@@ -262,9 +265,10 @@ impl Inner {
     /// that was written is the head, whatever reading the disk comes to.
     pub(super) fn head_is(&self, header: Sealed<Header>) -> Result<(), StoreError> {
         let tables = self.tables.snapshot();
-        let known = self.heads.read().written.as_ref().map(|view| view.oldest_state);
-        let oldest_state = known.map_or_else(|| self.oldest_state(), Ok)?;
-        let view = Arc::new(HeadView { header, tables, oldest_state, pending: None });
+        let before = self.heads.read().written.clone();
+        let oldest_state = before.as_ref().map_or_else(|| self.oldest_state(), |view| Ok(view.oldest_state))?;
+        let rewinds = before.map_or(0, |view| view.rewinds + u64::from(header.number <= view.header.number));
+        let view = Arc::new(HeadView { header, tables, oldest_state, rewinds, pending: None });
         // The view before is let go outside the lock.
         let _before = self.heads.write().written.replace(view);
         Ok(())
@@ -290,8 +294,7 @@ impl Inner {
         let tables = self.tables.snapshot();
         let mut heads = self.heads.write();
         let Some(written) = heads.written.clone() else { return };
-        let (header, oldest_state, pending) = (written.header.clone(), written.oldest_state, written.pending.clone());
-        let view = Arc::new(change(HeadView { header, tables, oldest_state, pending }));
+        let view = Arc::new(change(HeadView { tables, ..HeadView::clone(&written) }));
         if heads.settled.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, &written)) {
             heads.settled = Some(view.clone());
         }

@@ -254,7 +254,8 @@ async fn rows_that_are_changed_added_or_left_out_make_the_block_invalid() {
         ("no account", Box::new(|rows| _ = rows.accounts.remove(&SLOTS))),
     ];
     for (what, change) in &changes {
-        attempt(change).expect_err(what);
+        let fault = attempt(change).expect_err(what);
+        assert!(fault.blames_block(), "{what}: {fault}");
     }
 }
 

@@ -6,7 +6,7 @@ use alloy_sol_types::{SolCall, sol};
 use cryptlet_node::{
     ChainEvent,
     chain_spec::{dev_accounts, dev_operator},
-    execute::delegate_scope,
+    execute::{anchor, delegate_scope},
     miner::judge_answer,
 };
 use cryptlet_primitives::{
@@ -27,7 +27,7 @@ sol! {
 fn judged(chain: &Chain, invocation: &Invocation) -> Option<UnavailableReason> {
     let head = chain.node.chain().head().expect("a head");
     let state = chain.node.chain().state_at(head.number).expect("the head's state");
-    let scope = delegate_scope(&chain.spec, &head, state).expect("a delegate");
+    let scope = delegate_scope(&chain.spec, anchor(&head), state).expect("a delegate");
     judge_answer(&scope, invocation, chain.fabric.answer(invocation)).err().map(|fault| fault.reason)
 }
 

@@ -2,7 +2,7 @@
 //! has only the parent's header can execute it and check every root.
 
 use crate::{
-    execute::{BlockState, delegate_scope},
+    execute::{BlockState, anchor, delegate_scope},
     rpc::{Rpc, RpcError},
     state::StateKeys,
 };
@@ -72,7 +72,7 @@ impl Rpc {
         let recovered = self.recovered(&block)?;
         let mut rerun = self.rerun(&recovered, Slots::default())?;
         let reads = Arc::new(ParentReads::of(self.node.chain().state_at(before)?));
-        if let Some(scope) = delegate_scope(self.node.spec(), &parent, self.node.chain().state_at(before)?) {
+        if let Some(scope) = delegate_scope(self.node.spec(), anchor(&parent), self.node.chain().state_at(before)?) {
             rerun.set_delegate_scope(cryptlet_delegate::DelegateScope { state: reads.clone(), ..scope });
         }
         let mut keys = StateKeys::default();

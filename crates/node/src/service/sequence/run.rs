@@ -7,7 +7,7 @@ use super::{
     plan::{PlannedBlock, plan},
 };
 use crate::{
-    execute::{BlockState, delegate_scope, evm_env, next_base_fee, next_excess_blob_gas},
+    execute::{BlockState, anchor, delegate_scope, evm_env, next_base_fee, next_excess_blob_gas},
     service::{
         answering, overrides,
         rehearse::{call_result, place, states, storage, unreadable, unstable},
@@ -75,7 +75,7 @@ impl<'a> Sequence<'a> {
     ) -> Result<Self, SequenceError> {
         let (base, _) = place(shared, request.base)?;
         let (state, sealed) = states(shared, base.number)?;
-        let scope = delegate_scope(&shared.spec, &base, sealed);
+        let scope = delegate_scope(&shared.spec, anchor(&base), sealed);
         Ok(Self {
             shared,
             base,

@@ -1,8 +1,9 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `cargo run --release -p cryptlet-benches -- [--write] [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc] [dev-day]`.
+//! `scripts/bench [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc] [dev-day] [blocks] [store] [million]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
+mod blocks;
 mod bytecode;
 mod delegate_cost;
 mod dev_day;
@@ -12,6 +13,7 @@ mod process;
 mod replay_speed;
 mod rpc_load;
 mod stats;
+mod store_cost;
 mod table;
 mod testbed;
 mod transfers;
@@ -20,10 +22,15 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 7] = ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc", "dev-day"];
+const NAMES: [&str; 10] =
+    ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc", "dev-day", "blocks", "store", "million"];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls replay monte-carlo transfers rpc dev-day (default: all)\n\
+    sections: delegate calls replay monte-carlo transfers rpc dev-day blocks store million (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
+
+/// The node's allocator, so that what runs in process costs what it costs there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
 fn main() -> Result<()> {
@@ -42,6 +49,8 @@ fn main() -> Result<()> {
     if write && !chosen.is_empty() {
         bail!("--write needs all sections: name none\n{USAGE}");
     }
+    // Several libraries bring TLS; the HTTP client wants to be told whose cryptography it is.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut page = machine::head()?;
     print!("{page}");
@@ -69,6 +78,9 @@ async fn run(name: &str) -> Result<Vec<Section>> {
         "monte-carlo" => monte_carlo::run().await,
         "transfers" => transfers::run().await,
         "rpc" => rpc_load::run().await,
-        _ => dev_day::run().await,
+        "dev-day" => dev_day::run().await,
+        "blocks" => blocks::run().await,
+        "store" => tokio::task::spawn_blocking(store_cost::run).await?,
+        _ => blocks::run_million().await,
     }
 }

@@ -1,11 +1,17 @@
 //! What the store costs: opening, one block of 1,000 changed accounts in a small and in a large state, small blocks one
-//! after the other. `cargo run --release -p cryptlet-node --example store_cost [accounts]`
-#![allow(clippy::print_stdout)] // a table is what it is for
+//! after the other. In process, on RocksDB in a temporary folder.
 
-use alloy::consensus::BlockBody;
-use alloy::eips::eip7685::Requests;
-use alloy::genesis::{Genesis, GenesisAccount};
-use alloy_primitives::{Address, U256};
+use crate::{
+    stats::grouped,
+    table::{Section, progress},
+};
+use alloy::{
+    consensus::BlockBody,
+    eips::eip7685::Requests,
+    genesis::{Genesis, GenesisAccount},
+    primitives::{Address, U256},
+};
+use anyhow::Result;
 use cryptlet_node::{
     state::{AccountChange, StateChanges},
     store::{ChainStore, CommitBlock, StoreError, StoreOptions},
@@ -20,25 +26,34 @@ use std::{
 const LARGE: u64 = 1_000_000;
 const SMALL: u64 = 10_000;
 const CHANGES: u64 = 1_000;
+const ROUNDS: u32 = 10;
 const SMALL_BLOCKS: u64 = 4_000;
+const ENDS: usize = 500;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let large = std::env::args().nth(1).map_or(Ok(LARGE), |accounts| accounts.parse())?;
-    println!(
-        "| accounts | sync | genesis | reopen | {CHANGES} changes: root | commit | small blocks/s, first and last 500 |"
-    );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
-    for (accounts, sync) in [(SMALL, false), (large, false), (large, true)] {
+/// The section.
+pub(crate) fn run() -> Result<Vec<Section>> {
+    let columns = [
+        "accounts",
+        "each block synced",
+        "genesis, ms",
+        "reopening, ms",
+        "root, ms",
+        "commit, ms",
+        "small blocks/s, first and last 500",
+    ];
+    let mut table = Section::new("1,000 changed accounts in a state of 10,000 and of 1,000,000", &columns);
+    for (accounts, sync) in [(SMALL, false), (LARGE, false), (LARGE, true)] {
+        progress(&format!("store: {accounts} accounts"));
         let folder = tempfile::tempdir()?;
         let options = StoreOptions { sync, ..StoreOptions::default() };
         let genesis = timed(|| initialize(folder.path(), &options, accounts))?;
         let (reopen, store) = timed_with(|| ChainStore::open(folder.path(), &options))?;
         let (mut root, mut commit) = (Duration::ZERO, Duration::ZERO);
-        for round in 0..10 {
+        for round in 0..u64::from(ROUNDS) {
             let stride = accounts / CHANGES;
             let changes = changes((0..CHANGES).map(|index| index * stride + round % stride), round);
             let (one_root, one_commit) = block(&store, &changes)?;
-            (root, commit) = (root + one_root / 10, commit + one_commit / 10);
+            (root, commit) = (root + one_root / ROUNDS, commit + one_commit / ROUNDS);
         }
         let mut times = Vec::new();
         for number in 0..SMALL_BLOCKS {
@@ -46,12 +61,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             times.push(timed(|| block(&store, &changes))?);
         }
         let rate = |times: &[Duration]| times.len() as f64 / times.iter().sum::<Duration>().as_secs_f64();
-        let (first, last) = (rate(&times[..500]), rate(&times[times.len() - 500..]));
-        println!(
-            "| {accounts} | {sync} | {genesis:.1?} | {reopen:.1?} | {root:.1?} | {commit:.1?} | {first:.0}, {last:.0} |"
-        );
+        let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+        table.row(&[
+            grouped(accounts as i64),
+            if sync { "yes" } else { "no" }.to_owned(),
+            ms(genesis),
+            ms(reopen),
+            ms(root),
+            ms(commit),
+            format!("{:.0}, {:.0}", rate(&times[..ENDS]), rate(&times[times.len() - ENDS..])),
+        ]);
     }
-    Ok(())
+    Ok(vec![table.how(format!(
+        "Root and commit are means of {ROUNDS} blocks that change {} accounts, spread evenly; small blocks change two.",
+        grouped(CHANGES as i64)
+    ))])
 }
 
 fn initialize(path: &Path, options: &StoreOptions, accounts: u64) -> Result<(), StoreError> {

@@ -1,0 +1,208 @@
+//! How fast blocks are made in process, whether that holds with height, and what a million transfers leave behind: a node on
+//! RocksDB in a temporary folder, with a dev node's defaults and without JSON-RPC.
+
+use crate::{
+    process::{resident_mib, self_cpu_seconds},
+    stats::{grouped, median},
+    table::{Section, progress},
+};
+use alloy::{
+    consensus::{SignableTransaction, TxEip1559, TxEnvelope},
+    eips::Encodable2718,
+    genesis::GenesisAccount,
+    network::TxSignerSync,
+    primitives::{Address, Bytes, TxKind, U256, keccak256},
+    signers::local::PrivateKeySigner,
+};
+use anyhow::{Context, Result};
+use cryptlet_node::{
+    ChainSpec, NoFabric, Node, NodeConfig, NodeHandle,
+    chain_spec::dev_genesis,
+    store::{ChainStore, StoreOptions},
+};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const SENDERS: usize = 100;
+/// One after the other, each in a block of its own.
+const SINGLE: usize = 4_000;
+const HUNDRED: usize = 100;
+/// Given all at once, by many senders.
+const BURST: usize = 10_000;
+const MILLION: usize = 1_000_000;
+/// Transfers on their way at once while memory is measured.
+const WAVE: usize = 5_000;
+const MILLION_BLOCK_INTERVAL_MS: u64 = 20;
+/// For one wave.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The sections on speed.
+pub(crate) async fn run() -> Result<Vec<Section>> {
+    Ok(vec![single().await?, burst().await?])
+}
+
+/// The section on memory and disk.
+pub(crate) async fn run_million() -> Result<Vec<Section>> {
+    let columns = ["transfers", "blocks", "resident MiB", "on disk MiB", "transfers/s since the last row"];
+    let mut table = Section::new("A million transfers", &columns);
+    let running = Running::start()?;
+    let (node, folder) = (&running.node, running.folder.path());
+    node.set_automine(false).await?;
+    node.set_block_interval_ms(Some(MILLION_BLOCK_INTERVAL_MS)).await?;
+    let (mut since, step) = (Instant::now(), MILLION / 10);
+    for sent in (0..=MILLION).step_by(WAVE) {
+        if sent % step == 0 {
+            progress(&format!("a million transfers: {sent}"));
+            let rate = if sent == 0 { 0.0 } else { step as f64 / since.elapsed().as_secs_f64() };
+            table.row(&[
+                grouped(sent as i64),
+                grouped(node.head().number as i64),
+                format!("{:.0}", resident_mib(std::process::id())?),
+                (folder_bytes(folder)? >> 20).to_string(),
+                format!("{rate:.0}"),
+            ]);
+            since = Instant::now();
+        }
+        if sent < MILLION {
+            send_all(node, running.transfers(sent, WAVE)).await?;
+            wait_until_mined(node).await?;
+        }
+    }
+    running.node.stop().await;
+    Ok(vec![table.how(format!(
+        "Transfers of {SENDERS} senders to 1,000 accounts in waves of {}, a block every {MILLION_BLOCK_INTERVAL_MS} ms, in process: \
+         the memory is that of the whole process, which also signs them.",
+        grouped(WAVE as i64)
+    ))])
+}
+
+async fn single() -> Result<Section> {
+    progress("blocks: one at a time");
+    let columns = ["blocks", "blocks/s", "first 100, µs each", "last 100, µs each", "last ÷ first", "CPU µs each"];
+    let mut table = Section::new("Blocks in process, one transfer each", &columns);
+    let running = Running::start()?;
+    let (node, mut head) = (&running.node, running.node.watch_head());
+    let transfers: Vec<Bytes> = (0..SINGLE).map(|nonce| transfer(&running.senders[0], nonce as u64)).collect();
+    let (cpu, mut times) = (self_cpu_seconds()?, Vec::with_capacity(SINGLE));
+    for raw in transfers {
+        let sent = Instant::now();
+        head.borrow_and_update();
+        let hash = node.submit(raw).await?;
+        while node.chain().transaction_location(hash)?.is_none() {
+            head.changed().await?;
+        }
+        times.push(sent.elapsed().as_secs_f64() * 1e6);
+    }
+    let cpu_us = (self_cpu_seconds()? - cpu) * 1e6 / SINGLE as f64;
+    let (first, last) = (median(times[..HUNDRED].to_vec()), median(times[SINGLE - HUNDRED..].to_vec()));
+    table.row(&[
+        grouped(SINGLE as i64),
+        format!("{:.0}", SINGLE as f64 * 1e6 / times.iter().sum::<f64>()),
+        format!("{first:.0}"),
+        format!("{last:.0}"),
+        format!("{:.2}x", last / first),
+        format!("{cpu_us:.0}"),
+    ]);
+    running.node.stop().await;
+    Ok(table.how(
+        "Transfers of one sender, mined on arrival, each sent when the one before is in a block; the first and last hundred are medians. \
+         In process, with a dev node's durability.",
+    ))
+}
+
+async fn burst() -> Result<Section> {
+    progress("blocks: a burst");
+    let columns =
+        ["transfers", "all in the pool after, s", "all mined after, s", "transfers/s", "blocks", "CPU µs each"];
+    let mut table = Section::new("A burst in process", &columns);
+    let running = Running::start()?;
+    let transfers = running.transfers(0, BURST);
+    let (cpu, start) = (self_cpu_seconds()?, Instant::now());
+    send_all(&running.node, transfers).await?;
+    let submitted_s = start.elapsed().as_secs_f64();
+    wait_until_mined(&running.node).await?;
+    let (cpu_s, wall_s) = (self_cpu_seconds()? - cpu, start.elapsed().as_secs_f64());
+    table.row(&[
+        grouped(BURST as i64),
+        format!("{submitted_s:.2}"),
+        format!("{wall_s:.2}"),
+        format!("{:.0}", BURST as f64 / wall_s),
+        grouped(running.node.head().number as i64),
+        format!("{:.0}", cpu_s * 1e6 / BURST as f64),
+    ]);
+    running.node.stop().await;
+    Ok(table.how(format!("Transfers of {SENDERS} senders, given to the node at once and mined on arrival.")))
+}
+
+/// A node, and accounts that can send.
+struct Running {
+    node: NodeHandle,
+    senders: Vec<PrivateKeySigner>,
+    folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let senders: Vec<_> = (0..SENDERS).map(key).collect::<Result<_>>()?;
+        let mut genesis = dev_genesis(&Default::default());
+        let rich = GenesisAccount::default().with_balance(U256::MAX >> 8);
+        genesis.alloc.extend(senders.iter().map(|sender| (sender.address(), rich.clone())));
+        let chain = ChainStore::open(folder.path(), &StoreOptions::default())?;
+        let spec = Arc::new(ChainSpec::from_genesis(genesis)?);
+        Ok(Self { node: Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric))?, senders, folder })
+    }
+
+    /// The transfers `first..first + count`, dealt out to the senders in turn.
+    fn transfers(&self, first: usize, count: usize) -> Vec<Bytes> {
+        let one = |index: usize| transfer(&self.senders[index % SENDERS], (index / SENDERS) as u64);
+        (first..first + count).map(one).collect()
+    }
+}
+
+fn key(index: usize) -> Result<PrivateKeySigner> {
+    PrivateKeySigner::from_bytes(&keccak256(format!("block rate {index}"))).context("a hash is a key")
+}
+
+fn transfer(sender: &PrivateKeySigner, nonce: u64) -> Bytes {
+    let mut tx = TxEip1559 {
+        chain_id: 31_337,
+        nonce,
+        gas_limit: 21_000,
+        max_fee_per_gas: 100_000_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(Address::left_padding_from(&(nonce % 1_000 + 10_000).to_be_bytes())),
+        value: U256::ONE,
+        ..TxEip1559::default()
+    };
+    let signature = sender.sign_transaction_sync(&mut tx).expect("a key signs");
+    TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
+}
+
+async fn send_all(node: &NodeHandle, transfers: Vec<Bytes>) -> Result<()> {
+    let submit = |raw| node.submit(raw);
+    for hash in futures::future::join_all(transfers.into_iter().map(submit)).await {
+        hash?;
+    }
+    Ok(())
+}
+
+async fn wait_until_mined(node: &NodeHandle) -> Result<()> {
+    let mut head = node.watch_head();
+    while node.pool_status().pending > 0 {
+        tokio::time::timeout(PATIENCE, head.changed()).await??;
+    }
+    Ok(())
+}
+
+fn folder_bytes(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let metadata = entry?.metadata();
+        bytes += metadata.map_or(0, |metadata| metadata.len());
+    }
+    Ok(bytes)
+}

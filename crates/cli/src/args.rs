@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// A container worker; the host starts these itself
     #[command(hide = true)]
     Worker,
+    /// The process that speaks with a PKCS#11 token; the host starts it itself
+    #[command(hide = true)]
+    VaultWorker,
 }
 
 /// The name of a fork, as anvil spells it.
@@ -296,14 +299,43 @@ pub(crate) struct ServeArgs {
     /// Name that nodes reach this host by; it goes into the certificate
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     pub(crate) name: String,
-    /// File with the passphrase of the keystore; without it one is made in the data folder, readable by the owner only
-    #[arg(long, value_name = "FILE")]
-    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
     /// Container workers; by default one per core
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Where a host's keys are.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct VaultArgs {
+    /// Where the host's keys are: `file`, an encrypted file in the data folder, or a PKCS#11 token,
+    /// pkcs11:module=FILE;token=NAME;pin-file=FILE (RFC 7512)
+    #[arg(long, value_name = "URI", default_value = "file")]
+    pub(crate) vault: VaultKind,
+    /// File with the passphrase of the keystore; without it one is made in the data folder, readable by the owner only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// One of the kinds of vaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum VaultKind {
+    /// An encrypted file in the data folder.
+    #[default]
+    File,
+    /// A PKCS#11 token.
+    Pkcs11(cryptlet_host::Pkcs11Uri),
+}
+
+impl std::str::FromStr for VaultKind {
+    type Err = cryptlet_host::HostError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "file" { Ok(Self::File) } else { text.parse().map(Self::Pkcs11) }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -313,9 +345,8 @@ pub(crate) struct EnrollArgs {
     /// Data folder of the host
     #[arg(long, value_name = "DIR", default_value = "cryptlet-host")]
     pub(crate) datadir: PathBuf,
-    /// File with the passphrase of the keystore
-    #[arg(long, value_name = "FILE")]
-    pub(crate) passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
     /// May also publish packages and register cryptlets
     #[arg(long)]
     pub(crate) operator: bool,

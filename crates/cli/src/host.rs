@@ -8,12 +8,13 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use cryptlet_host::{
-    DESCRIPTOR_PATH, Host, HostConfig, Role, SecretString, SystemClock, SystemEntropy, enroll_offline,
+    DESCRIPTOR_PATH, Host, HostConfig, Role, SystemClock, SystemEntropy, enroll_offline, forbid_core_dumps,
 };
 use serde::Serialize;
 use std::{net::SocketAddr, path::Path, process::ExitCode, sync::Arc};
 
 pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
+    forbid_core_dumps()?;
     match args.action {
         Some(HostAction::Enroll(enroll)) => {
             logs::start(enroll.output);
@@ -40,7 +41,7 @@ struct Ready {
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
-    let parts = host_parts(&args.datadir, passphrase(args.passphrase_file.as_deref())?, args.workers)?;
+    let parts = host_parts(&args.datadir, &args.vault, args.workers)?;
     // The door is opened before the descriptor that names it is signed.
     let listen = free_port(args.listen).with_context(|| format!("{} cannot be listened on", args.listen))?;
     let config = HostConfig {
@@ -86,7 +87,7 @@ fn enroll(args: &EnrollArgs) -> Result<ExitCode> {
         "{} is not the data folder of a host; start `cryptlet host --datadir {0}` once",
         args.datadir.display()
     );
-    let vault = open_vault(&args.datadir, passphrase(args.passphrase_file.as_deref())?)?;
+    let vault = open_vault(&args.datadir, &args.vault)?;
     let role = if args.operator { Role::Operator } else { Role::Node };
     let around = (Arc::new(SystemClock) as _, Arc::new(SystemEntropy) as _);
     let identity = enroll_offline(&args.datadir, vault.as_ref(), around, &args.name, role)?;
@@ -104,12 +105,6 @@ fn report_enrolment(args: &EnrollArgs) {
         let may = if args.operator { "call, publish and register" } else { "call" };
         println!("{} may {may}; its certificate and key are in {} (keep it secret)", args.name, args.out.display());
     }
-}
-
-fn passphrase(file: Option<&Path>) -> Result<Option<SecretString>> {
-    let Some(file) = file else { return Ok(None) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    Ok(Some(SecretString::from(text.trim_end_matches(['\r', '\n']))))
 }
 
 fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {

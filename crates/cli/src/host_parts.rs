@@ -1,15 +1,23 @@
-//! What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a keystore.
+//! What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a vault.
 
-use anyhow::{Context, Result};
+use crate::args::{VaultArgs, VaultKind};
+use anyhow::{Context, Result, ensure};
 use cryptlet_container::WorkerCommand;
-use cryptlet_host::{FileVault, HostParts, ScryptCost, SecretString, SystemClock, SystemEntropy, Vault, WasmLauncher};
-use std::{net::SocketAddr, num::NonZeroUsize, path::Path, sync::Arc};
+use cryptlet_host::{
+    FileVault, HostParts, Pkcs11Vault, ScryptCost, SecretString, SystemClock, SystemEntropy, Vault, WasmLauncher,
+    vault::pkcs11::VaultCommand,
+};
+use std::{fs::File, io::Read, net::SocketAddr, num::NonZeroUsize, path::Path, sync::Arc};
+use zeroize::Zeroizing;
 
-/// Starts the workers and opens the keystore.
-pub(crate) fn host_parts(folder: &Path, passphrase: Option<SecretString>, workers: Option<usize>) -> Result<HostParts> {
+/// Longest passphrase file that is read, in bytes.
+const PASSPHRASE_BYTES_MAX: u64 = 4096;
+
+/// Starts the workers and opens the vault.
+pub(crate) fn host_parts(folder: &Path, vault: &VaultArgs, workers: Option<usize>) -> Result<HostParts> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let entropy = Arc::new(SystemEntropy);
-    let vault = open_vault(folder, passphrase)?;
+    let vault = open_vault(folder, vault)?;
     let workers = match workers {
         Some(workers) => NonZeroUsize::new(workers).context("--workers must be at least 1")?,
         None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -20,12 +28,35 @@ pub(crate) fn host_parts(folder: &Path, passphrase: Option<SecretString>, worker
     Ok(HostParts { launcher: Arc::new(launcher), vault, clock: Arc::new(SystemClock), entropy })
 }
 
-/// A host's keystore; without a passphrase, one whose passphrase lies beside it.
-pub(crate) fn open_vault(folder: &Path, passphrase: Option<SecretString>) -> Result<Arc<dyn Vault>> {
-    Ok(Arc::new(match passphrase {
-        Some(passphrase) => FileVault::open(&folder.join("vault.age"), passphrase, ScryptCost::INTERACTIVE)?,
-        None => FileVault::open_insecure_dev(folder, &SystemEntropy)?,
-    }))
+/// A host's vault; a keystore without a passphrase is one whose passphrase lies beside it.
+pub(crate) fn open_vault(folder: &Path, args: &VaultArgs) -> Result<Arc<dyn Vault>> {
+    Ok(match (&args.vault, &args.passphrase_file) {
+        (VaultKind::Pkcs11(uri), None) => {
+            let command = VaultCommand { program: std::env::current_exe()?, arguments: vec!["vault-worker".into()] };
+            Arc::new(Pkcs11Vault::open(uri.clone(), command)?)
+        }
+        (VaultKind::Pkcs11(_), Some(_)) => {
+            anyhow::bail!("--passphrase-file is for the keystore in a file; a token's PIN is in its pin-file")
+        }
+        (VaultKind::File, Some(file)) => {
+            Arc::new(FileVault::open(&folder.join("vault.age"), passphrase(file)?, ScryptCost::INTERACTIVE)?)
+        }
+        (VaultKind::File, None) => Arc::new(FileVault::open_insecure_dev(folder, &SystemEntropy)?),
+    })
+}
+
+/// The passphrase in a file. The buffer is as long as it will be, since one that grows leaves copies behind.
+fn passphrase(file: &Path) -> Result<SecretString> {
+    let context = || format!("{} cannot be read", file.display());
+    let mut text = Zeroizing::new(Vec::with_capacity(PASSPHRASE_BYTES_MAX as usize + 64));
+    File::open(file)
+        .with_context(context)?
+        .take(PASSPHRASE_BYTES_MAX + 1)
+        .read_to_end(&mut text)
+        .with_context(context)?;
+    ensure!(text.len() as u64 <= PASSPHRASE_BYTES_MAX, "{} is longer than a passphrase", file.display());
+    let text = std::str::from_utf8(&text).with_context(|| format!("{} is not text", file.display()))?;
+    Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
 }
 
 /// The address with a port that was free a moment ago in place of port 0.

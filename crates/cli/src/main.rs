@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse_from(args::with_dashes(std::env::args_os()));
     let outcome = match cli.command {
         Command::Worker => Ok(cryptlet_container::worker::main()),
+        Command::VaultWorker => Ok(cryptlet_host::vault::pkcs11::worker_main()),
         Command::Node(args) => node::run(*args),
         Command::Host(args) => host::run(args),
         Command::Register(args) => register::run(args),

@@ -124,9 +124,9 @@ impl Descriptor {
         .eip712_signing_hash(&domain())
     }
 
-    pub(crate) fn sign(self, key: &DigestSigner) -> SignedDescriptor {
-        let signature = key.sign(self.digest());
-        SignedDescriptor { descriptor: self, signature }
+    pub(crate) fn sign(self, key: &DigestSigner) -> Result<SignedDescriptor, HostError> {
+        let signature = key.sign(self.digest())?;
+        Ok(SignedDescriptor { descriptor: self, signature })
     }
 
     /// Are these the same facts, whenever they were issued?
@@ -227,6 +227,7 @@ mod tests {
             expires: 200,
         }
         .sign(key)
+        .unwrap()
     }
 
     #[test]
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(open(DescriptorPin::Signature(signed.signature)).unwrap(), signed);
         let error = open(DescriptorPin::Signer(stranger.address())).unwrap_err();
         assert!(matches!(error, HostError::DescriptorSigner { .. }), "{error}");
-        let error = open(DescriptorPin::Signature(stranger.sign(signed.descriptor.digest()))).unwrap_err();
+        let error = open(DescriptorPin::Signature(stranger.sign(signed.descriptor.digest()).unwrap())).unwrap_err();
         assert!(matches!(error, HostError::DescriptorSignature { .. }), "{error}");
     }
 

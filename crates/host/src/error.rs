@@ -50,6 +50,23 @@ pub enum HostError {
     #[error("the isolation provider did not start: {0}")]
     Isolation(String),
 
+    /// The vault did not do what it was asked.
+    #[error("the vault ({vault}) failed: {why}")]
+    Vault {
+        /// Which vault.
+        vault: String,
+        /// What it said.
+        why: String,
+    },
+    /// The process that speaks with the vault ended or went silent.
+    #[error("the process of the vault ({vault}) was lost: {why}; the next request starts another")]
+    VaultProcess {
+        /// Which vault.
+        vault: String,
+        /// How it ended.
+        why: String,
+    },
+
     // ---- the operator's fault ----
     /// The keystore exists, but this passphrase does not open it.
     #[error("the keystore {path} does not open: {why}; is the passphrase right?", path = path.display())]

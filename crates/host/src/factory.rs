@@ -71,7 +71,7 @@ impl Factory {
         chain: ChainFacts,
         not_after_block: u64,
         signer: DigestSigner,
-    ) -> Launched {
+    ) -> Result<Launched, HostError> {
         let keys = InstanceKeys {
             cryptletId: cryptlet.id.0,
             codeDigest: cryptlet.code_digest.0,
@@ -83,10 +83,10 @@ impl Factory {
             anchorHash: chain.anchor.hash,
             notAfterBlock: not_after_block,
         };
-        let keys_signature = signer.sign(keys_digest(&keys, &chain.domain));
+        let keys_signature = signer.sign(keys_digest(&keys, &chain.domain))?;
         let measurement = Measurement(cryptlet.code_digest.0);
         let instance = std::sync::Arc::new(Self { registrar, domain: chain.domain, keys, signer });
-        Launched { instance, keys, keys_signature, measurement }
+        Ok(Launched { instance, keys, keys_signature, measurement })
     }
 
     /// The output, and how it ended.
@@ -143,7 +143,10 @@ impl Instance for Factory {
             InvocationMode::Live => result_digest(&result, &self.domain),
             InvocationMode::DryRun => dry_run_result_digest(&result, &self.domain),
         };
-        Ok(FabricAnswer { result, output, signature: self.signer.sign(digest) })
+        let signature = self.signer.sign(digest).map_err(|error| {
+            FabricFault::new(UnavailableReason::HostUnreachable, format!("the factory could not sign: {error}"))
+        })?;
+        Ok(FabricAnswer { result, output, signature })
     }
 }
 

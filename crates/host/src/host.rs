@@ -228,6 +228,10 @@ impl Host {
         &self.0.registrar.clock
     }
 
+    pub(crate) fn host_key(&self) -> &DigestSigner {
+        &self.0.registrar.host_key
+    }
+
     pub(crate) fn authority(&self) -> &Authority {
         &self.0.authority
     }
@@ -263,7 +267,7 @@ impl Host {
                 kept
             }
             _ => {
-                let signed = fresh.sign(&registrar.host_key);
+                let signed = fresh.sign(&registrar.host_key)?;
                 files::write_public(&file, signed.to_json().as_bytes())?;
                 signed
             }

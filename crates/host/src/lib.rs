@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answers;
+mod channel;
 mod client;
 mod clock;
 mod config;
@@ -37,7 +38,7 @@ pub use package::{Package, PackageRef};
 pub use registration::{ChainFacts, Registered};
 pub use roster::InstanceState;
 pub use server::Server;
-pub use vault::{FileVault, ScryptCost, Vault};
+pub use vault::{FileVault, KeyName, Pkcs11Uri, Pkcs11Vault, ScryptCost, SigningKey, Vault, forbid_core_dumps};
 pub use wire::WireError;
 
 /// A passphrase: kept from logs, wiped when dropped.

@@ -135,7 +135,7 @@ impl Registrar {
         let cryptlet = contract_cryptlet(order, self.launcher.isolation());
         let launched = self.launch_code(&cryptlet, order.package.code(), chain, chain.anchor.block + 256)?;
         // A simulated block may be as old as the newest one; evidence for it must not be from its future.
-        Ok(self.describe(&cryptlet, &launched, chain.domain, 0))
+        self.describe(&cryptlet, &launched, chain.domain, 0)
     }
 
     /// Starts again all that ran before the host stopped: new keys, next epoch, to be registered and confirmed.
@@ -204,13 +204,13 @@ impl Registrar {
                 chain,
                 not_after_block,
                 DigestSigner::generate(self.entropy.as_ref()),
-            ),
+            )?,
             Kind::Utility { .. } | Kind::Contract { .. } => {
                 let package = self.packages.get(&cryptlet.package.into())?;
                 self.launch_code(&cryptlet, package.code(), chain, not_after_block)?
             }
         };
-        let registered = self.describe(&cryptlet, &launched, chain.domain, self.clock.unix_seconds());
+        let registered = self.describe(&cryptlet, &launched, chain.domain, self.clock.unix_seconds())?;
         let (id, epoch) = (registered.registration_id, cryptlet.key_epoch);
         tracing::info!(cryptlet = %cryptlet.id, name = cryptlet.name, registration = %id, epoch, "started an instance");
         let running = Running { instance: launched.instance, registered: registered.clone(), state };
@@ -241,10 +241,16 @@ impl Registrar {
         })
     }
 
-    fn describe(&self, cryptlet: &Cryptlet, launched: &Launched, domain: FabricDomain, now: u64) -> Registered {
+    fn describe(
+        &self,
+        cryptlet: &Cryptlet,
+        launched: &Launched,
+        domain: FabricDomain,
+        now: u64,
+    ) -> Result<Registered, HostError> {
         let keys = &launched.keys;
         let registration_id = keys.registration_id();
-        let evidence = self.evidence(cryptlet.isolation, launched.measurement, registration_id, domain, now);
+        let evidence = self.evidence(cryptlet.isolation, launched.measurement, registration_id, domain, now)?;
         let created = CreatedInstance {
             cryptletId: keys.cryptletId,
             codeDigest: keys.codeDigest,
@@ -263,7 +269,7 @@ impl Registrar {
             Kind::Utility { publisher } | Kind::Factory { publisher } => (publisher, Address::ZERO),
             Kind::Contract { contract } => (Address::ZERO, contract),
         };
-        Registered {
+        Ok(Registered {
             registration_id,
             created,
             name: cryptlet.name.clone(),
@@ -272,7 +278,7 @@ impl Registrar {
             header_digest: cryptlet.header_digest,
             config_digest: cryptlet.config_digest,
             isolation: cryptlet.isolation,
-        }
+        })
     }
 
     /// The software provider's evidence: the host's word, signed, and it says `software`.
@@ -283,7 +289,7 @@ impl Registrar {
         registration: RegistrationId,
         domain: FabricDomain,
         now: u64,
-    ) -> SoftwareEvidence {
+    ) -> Result<SoftwareEvidence, HostError> {
         let statement = SoftwareStatement {
             provider: PROVIDER_SOFTWARE,
             isolation,
@@ -293,8 +299,8 @@ impl Registrar {
             issuedAt: now.saturating_sub(CLOCK_SKEW_SECONDS),
             expires: self.clock.unix_seconds().saturating_add(self.config.evidence_lifetime_seconds),
         };
-        let signature = self.host_key.sign(software_statement_digest(&statement, &domain));
-        SoftwareEvidence {
+        let signature = self.host_key.sign(software_statement_digest(&statement, &domain))?;
+        Ok(SoftwareEvidence {
             provider: statement.provider,
             isolation: statement.isolation,
             measurement: statement.measurement,
@@ -303,7 +309,7 @@ impl Registrar {
             issuedAt: statement.issuedAt,
             expires: statement.expires,
             signature: Bytes::copy_from_slice(signature.0.as_slice()),
-        }
+        })
     }
 }
 

@@ -4,10 +4,11 @@ mod well_known;
 
 use crate::{
     Clock,
+    channel::{ALPN, Binding, ChannelProof},
     config::HostConfig,
     error::HostError,
     host::Host,
-    identity::certificate_der,
+    identity::{DigestSigner, certificate_der},
     package::{CODE_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX},
     service::{Caller, FabricService},
     wire::proto::{
@@ -89,7 +90,8 @@ impl Host {
         let address = listener.local_addr().map_err(|source| HostError::Listen { address, source })?;
         let (stop, stopped) = watch::channel(false);
         let (accepted, incoming) = mpsc::channel(ACCEPTED_MAX);
-        let accepting = tokio::spawn(accept(listener, tls, self.config().clone(), accepted, stopped.clone()));
+        let door = Door { tls, key: self.host_key().clone(), config: self.config().clone() };
+        let accepting = tokio::spawn(accept(listener, door, accepted, stopped.clone()));
         let incoming = ReceiverStream::new(incoming).map(Ok::<_, io::Error>);
         let serving = tokio::spawn(serve(self.clone(), incoming, stopped));
         tracing::info!(%address, "serving nodes over TLS 1.3");
@@ -135,7 +137,7 @@ impl Host {
             .with_client_cert_verifier(verifier)
             .with_single_cert(vec![certificate], key)
             .map_err(|error| tls(&error))?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec()];
         // No resumption: every connection shows its certificate.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -176,15 +178,38 @@ async fn serve<IO>(
     }
 }
 
+/// What a connection meets.
+#[derive(Clone)]
+struct Door {
+    tls: TlsAcceptor,
+    key: DigestSigner,
+    config: HostConfig,
+}
+
+impl Door {
+    /// Shakes hands and proves, on the new connection, who this host is.
+    async fn open(self, stream: TcpStream) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+        let mut stream = self.tls.accept(stream).await?;
+        if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak cryptlet-fabric/1"));
+        }
+        let binding = Binding::of(stream.get_ref().1)?;
+        // The key may be in a token that takes its time.
+        let signing = tokio::task::spawn_blocking(move || ChannelProof::make(binding, &self.key));
+        let proof = signing.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        proof.send(&mut stream).await?;
+        Ok(stream)
+    }
+}
+
 /// Accepts connections and shakes hands, each within its time and all within their number.
 async fn accept(
     listener: TcpListener,
-    tls: TlsAcceptor,
-    config: HostConfig,
+    door: Door,
     accepted: mpsc::Sender<Connection<tokio_rustls::server::TlsStream<TcpStream>>>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(config.connections_max));
+    let places = Arc::new(Semaphore::new(door.config.connections_max));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, address) = tokio::select! {
@@ -199,10 +224,10 @@ async fn accept(
                 }
             },
         };
-        let (tls, accepted, timeout) = (tls.clone(), accepted.clone(), config.handshake_timeout);
+        let (door, accepted, timeout) = (door.clone(), accepted.clone(), door.config.handshake_timeout);
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            let connection = match tokio::time::timeout(timeout, tls.accept(stream)).await {
+            let connection = match tokio::time::timeout(timeout, door.open(stream)).await {
                 Ok(Ok(stream)) => Connection::of(stream, place),
                 Ok(Err(error)) => return tracing::warn!(%address, %error, "refused a connection"),
                 Err(_) => {

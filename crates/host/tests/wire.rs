@@ -151,7 +151,7 @@ async fn only_tls_1_3_with_a_certificate_gets_through_the_door() {
         } else {
             builder.with_no_client_auth()
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![b"cryptlet-fabric/1".to_vec()];
         let stream = TcpStream::connect(server.address()).await.unwrap();
         let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
         let mut stream = connector.connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await?;

@@ -1,6 +1,9 @@
 //! A host inside a dev node.
 
-use crate::host_parts::{free_port, host_parts};
+use crate::{
+    args::VaultArgs,
+    host_parts::{free_port, host_parts},
+};
 use anyhow::Result;
 use cryptlet_host::{DESCRIPTOR_PATH, Host, HostConfig, Role, Server};
 use serde::{Deserialize, Serialize};
@@ -34,7 +37,7 @@ impl Embedded {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listen = free_port(any_port)?;
         let config = HostConfig { endpoints: vec![listen.to_string()], ..HostConfig::new(folder) };
-        let host = Host::start(config, host_parts(folder, None, workers)?)?;
+        let host = Host::start(config, host_parts(folder, &VaultArgs::default(), workers)?)?;
         let wire = host.serve_tls(listen).await?;
         let plate = host.serve_descriptor(any_port).await?;
         let identity = host.enroll("dev-operator", Role::Operator)?;

@@ -3,11 +3,13 @@
 use super::ClientOptions;
 use crate::{
     Entropy,
+    channel::{ALPN, Binding, ChannelProof},
     descriptor::Descriptor,
     error::HostError,
     identity::{ClientIdentity, certificate_der, private_key_der},
     server::HostTime,
 };
+use alloy_primitives::Address;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -72,14 +74,22 @@ pub(super) struct Dialler {
 
 #[derive(Clone)]
 enum Way {
-    Tls { endpoints: Vec<String>, connector: TlsConnector },
+    Tls { door: Arc<Door>, connector: TlsConnector },
     Pipe(mpsc::Sender<DuplexStream>),
+}
+
+/// A host as its descriptor describes it: where it is, and who must answer there.
+#[derive(Debug)]
+struct Door {
+    endpoints: Vec<String>,
+    host_key: Address,
+    providers: Vec<u16>,
 }
 
 impl std::fmt::Debug for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Tls { endpoints, .. } => f.debug_tuple("Tls").field(endpoints).finish(),
+            Self::Tls { door, .. } => f.debug_tuple("Tls").field(door).finish(),
             Self::Pipe(_) => f.write_str("Pipe"),
         }
     }
@@ -91,13 +101,17 @@ impl Dialler {
         identity: &ClientIdentity,
         options: &ClientOptions,
     ) -> Result<Self, HostError> {
-        let endpoints = descriptor.endpoints.clone();
         let connector = TlsConnector::from(Arc::new(tls_config(descriptor, identity, options)?));
-        for endpoint in &endpoints {
+        for endpoint in &descriptor.endpoints {
             host_of(endpoint)?;
         }
-        let name = format!("the host at {}", endpoints.join(", "));
-        Ok(Self::new(name, Way::Tls { endpoints, connector }, options))
+        let name = format!("the host at {}", descriptor.endpoints.join(", "));
+        let door = Arc::new(Door {
+            endpoints: descriptor.endpoints.clone(),
+            host_key: descriptor.host_key,
+            providers: descriptor.providers.clone(),
+        });
+        Ok(Self::new(name, Way::Tls { door, connector }, options))
     }
 
     pub(super) fn over_pipes(pipes: mpsc::Sender<DuplexStream>, options: &ClientOptions) -> Self {
@@ -156,7 +170,7 @@ impl Dialler {
     }
 
     async fn attempt(&self) -> io::Result<Wire> {
-        let (endpoints, connector) = match &self.way {
+        let (door, connector) = match &self.way {
             Way::Pipe(pipes) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
                 let sent = pipes.send(theirs).await;
@@ -165,12 +179,12 @@ impl Dialler {
                     Err(_) => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the host has stopped")),
                 };
             }
-            Way::Tls { endpoints, connector } => (endpoints, connector),
+            Way::Tls { door, connector } => (door, connector),
         };
-        let first = self.random() as usize % endpoints.len();
+        let first = self.random() as usize % door.endpoints.len();
         let mut last = io::Error::other("the fabric has no endpoints");
-        for endpoint in endpoints.iter().cycle().skip(first).take(endpoints.len()) {
-            match dial_tls(endpoint, connector).await {
+        for endpoint in door.endpoints.iter().cycle().skip(first).take(door.endpoints.len()) {
+            match dial_tls(endpoint, door, connector).await {
                 Ok(stream) => return Ok(Wire::Tls(Box::new(stream))),
                 Err(error) => last = io::Error::new(error.kind(), format!("{endpoint}: {error}")),
             }
@@ -191,11 +205,20 @@ impl Dialler {
     }
 }
 
-async fn dial_tls(endpoint: &str, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+/// A connection at whose other end is the host that the descriptor names: its evidence says so, of this very connection.
+async fn dial_tls(endpoint: &str, door: &Door, connector: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
     let name = host_of(endpoint).map_err(io::Error::other)?;
     let stream = TcpStream::connect(endpoint).await?;
     stream.set_nodelay(true)?;
-    connector.connect(name, stream).await
+    let mut stream = connector.connect(name, stream).await?;
+    if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        let detail = "it does not speak cryptlet-fabric/1: it is no host, or one of another version";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
+    }
+    let binding = Binding::of(stream.get_ref().1)?;
+    let proof = ChannelProof::receive(&mut stream).await?;
+    proof.check(binding, door.host_key, &door.providers)?;
+    Ok(stream)
 }
 
 fn host_of(endpoint: &str) -> Result<ServerName<'static>, HostError> {
@@ -223,7 +246,7 @@ fn tls_config(
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![certificate], key)
         .map_err(|error| tls(&error))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
 }

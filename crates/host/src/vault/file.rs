@@ -1,22 +1,24 @@
 //! One encrypted file (age, passphrase recipient: scrypt and ChaCha20-Poly1305).
 
-use super::Vault;
-use crate::{error::HostError, files};
+use super::{KeyName, LocalKey, SigningKey, Vault, locked::LockedBytes};
+use crate::{Entropy, error::HostError, files};
 use age::secrecy::SecretString;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt,
     io::{Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-/// Longest keystore that is read.
+/// Longest keystore that is read, in bytes.
 const VAULT_BYTES_MAX: u64 = 1 << 20;
 /// Most work a keystore may ask for; 2^22 is four gigabytes.
 const WORK_LOG2_MAX: u8 = 20;
+/// What age encrypts at a time, in bytes.
+const AGE_CHUNK_BYTES: usize = 64 << 10;
 
 /// How hard a passphrase is to guess: scrypt's cost is 2 to this power, and so is its memory in KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +31,15 @@ impl ScryptCost {
     pub const RANDOM_PASSPHRASE: Self = Self(10);
 }
 
-/// The default vault.
+/// The default vault. What it holds lies in locked memory while it is open.
 pub struct FileVault {
     path: PathBuf,
-    passphrase: SecretString,
+    passphrase: LockedBytes,
     cost: ScryptCost,
     entries: Mutex<Entries>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
-struct Entries(BTreeMap<String, String>);
-
-impl Drop for Entries {
-    fn drop(&mut self) {
-        self.0.values_mut().for_each(Zeroize::zeroize);
-    }
-}
+type Entries = BTreeMap<String, LockedBytes>;
 
 impl fmt::Debug for FileVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,16 +50,18 @@ impl fmt::Debug for FileVault {
 impl FileVault {
     /// Opens the keystore, or begins an empty one if there is none.
     pub fn open(path: &Path, passphrase: SecretString, cost: ScryptCost) -> Result<Self, HostError> {
+        use age::secrecy::ExposeSecret;
         let entries = match files::read(path, VAULT_BYTES_MAX)? {
-            Some(encrypted) => decrypt(path, &encrypted, &passphrase)?,
+            Some(encrypted) => decrypt(path, &encrypted, passphrase.clone())?,
             None => Entries::default(),
         };
+        let passphrase = LockedBytes::copy_of(passphrase.expose_secret().as_bytes());
         Ok(Self { path: path.to_owned(), passphrase, cost, entries: Mutex::new(entries) })
     }
 
     /// Opens the keystore `vault.age` in a folder with the passphrase kept beside it in `passphrase`, drawing one at
     /// first. For development: whoever can read the folder can read the keys, and the log says so.
-    pub fn open_insecure_dev(folder: &Path, entropy: &dyn crate::Entropy) -> Result<Self, HostError> {
+    pub fn open_insecure_dev(folder: &Path, entropy: &dyn Entropy) -> Result<Self, HostError> {
         let file = folder.join("passphrase");
         let passphrase = match files::read(&file, 4096)? {
             Some(text) => String::from_utf8(text).map_err(|error| HostError::damaged(&file, error))?,
@@ -77,12 +74,14 @@ impl FileVault {
                 text
             }
         };
+        let passphrase = Zeroizing::new(passphrase);
         Self::open(&folder.join("vault.age"), SecretString::from(passphrase.trim()), ScryptCost::RANDOM_PASSPHRASE)
     }
 
     fn encrypt(&self, entries: &Entries) -> Result<Vec<u8>, HostError> {
-        let plain = Zeroizing::new(serde_json::to_vec(entries).expect("a map of strings is JSON"));
-        let mut recipient = age::scrypt::Recipient::new(self.passphrase.clone());
+        let plain = encode(entries);
+        let passphrase = std::str::from_utf8(&self.passphrase).expect("it was text when it came");
+        let mut recipient = age::scrypt::Recipient::new(SecretString::from(passphrase));
         recipient.set_work_factor(self.cost.0);
         let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
             .expect("one passphrase recipient is a valid set");
@@ -95,37 +94,115 @@ impl FileVault {
         written.map_err(|error| HostError::io("encrypt", &self.path, error))?;
         Ok(encrypted)
     }
+
+    fn insert(&self, name: &str, secret: &[u8]) -> Result<(), HostError> {
+        check_name(name)?;
+        let mut entries = self.entries.lock();
+        entries.insert(name.to_owned(), LockedBytes::copy_of(secret));
+        files::write_private(&self.path, &self.encrypt(&entries)?)
+    }
+
+    fn local_key(&self, name: &KeyName) -> Result<Option<LocalKey>, HostError> {
+        let entries = self.entries.lock();
+        let Some(secret) = entries.get(name.as_str()) else { return Ok(None) };
+        let key = LocalKey::from_bytes(secret).ok_or_else(|| {
+            let why = format!("entry {name} has {} bytes; it must be a secp256k1 key of 32", secret.len());
+            HostError::damaged(&self.path, why)
+        })?;
+        Ok(Some(key))
+    }
 }
 
 impl Vault for FileVault {
     fn secret(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, HostError> {
-        let entries = self.entries.lock();
-        let Some(hex) = entries.0.get(name) else { return Ok(None) };
-        let bytes = alloy_primitives::hex::decode(hex).map_err(|error| HostError::damaged(&self.path, error))?;
-        Ok(Some(Zeroizing::new(bytes)))
+        Ok(self.entries.lock().get(name).map(|secret| Zeroizing::new(secret.to_vec())))
     }
 
     fn keep(&self, name: &str, secret: &[u8]) -> Result<(), HostError> {
-        let mut entries = self.entries.lock();
-        let replaced = entries.0.insert(name.to_owned(), alloy_primitives::hex::encode(secret));
-        if let Some(mut replaced) = replaced {
-            replaced.zeroize();
+        self.insert(name, secret)
+    }
+
+    fn signing_key(&self, name: &KeyName) -> Result<Option<Arc<dyn SigningKey>>, HostError> {
+        Ok(self.local_key(name)?.map(|key| Arc::new(key) as Arc<dyn SigningKey>))
+    }
+
+    fn make_signing_key(&self, name: &KeyName, entropy: &dyn Entropy) -> Result<Arc<dyn SigningKey>, HostError> {
+        if self.entries.lock().contains_key(name.as_str()) {
+            return Err(HostError::damaged(&self.path, format!("there is a key {name} already")));
         }
-        files::write_private(&self.path, &self.encrypt(&entries)?)
+        let key = LocalKey::generate(entropy);
+        self.insert(name.as_str(), &key.to_bytes())?;
+        Ok(Arc::new(key))
+    }
+
+    fn describe(&self) -> String {
+        format!("age file {}", self.path.display())
     }
 }
 
-fn decrypt(path: &Path, encrypted: &[u8], passphrase: &SecretString) -> Result<Entries, HostError> {
+/// Names are our own, and plain enough to need no escaping anywhere.
+pub(super) fn check_name(name: &str) -> Result<(), HostError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if (1..=128).contains(&name.len()) && name.bytes().all(is_plain) {
+        return Ok(());
+    }
+    Err(HostError::Setting {
+        setting: "the name of a secret",
+        value: format!("{name:?}"),
+        expected: "it must be 1 to 128 letters, digits, '-', '_', '.' or '/'",
+    })
+}
+
+/// The entries as a JSON object of hexadecimal strings, then blanks to the end of a chunk of age's, and one whole chunk more: age
+/// drops its buffer as the last chunk left it, and so it holds blanks. Our own buffer is made as long as it will be, since one
+/// that grows leaves copies behind.
+fn encode(entries: &Entries) -> Zeroizing<Vec<u8>> {
+    let text_bytes: usize = entries.iter().map(|(name, secret)| name.len() + 2 * secret.len() + 6).sum::<usize>() + 2;
+    let bytes = text_bytes.next_multiple_of(AGE_CHUNK_BYTES) + AGE_CHUNK_BYTES;
+    let mut plain = Zeroizing::new(Vec::with_capacity(bytes));
+    plain.push(b'{');
+    for (index, (name, secret)) in entries.iter().enumerate() {
+        let start = if index == 0 { "\"" } else { ",\"" };
+        plain.extend_from_slice(start.as_bytes());
+        plain.extend_from_slice(name.as_bytes());
+        plain.extend_from_slice(b"\":\"");
+        for byte in secret.iter() {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            plain.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        plain.push(b'"');
+    }
+    plain.push(b'}');
+    plain.resize(bytes, b' ');
+    plain
+}
+
+fn decode(path: &Path, plain: &[u8]) -> Result<Entries, HostError> {
+    // Borrowed from the buffer, which is wiped; names and hexadecimal digits need no unescaping.
+    let entries: BTreeMap<&str, &str> = serde_json::from_slice(plain).map_err(|_| {
+        // What the parser says may quote what it read.
+        HostError::damaged(path, "what was decrypted is not a list of secrets")
+    })?;
+    let entries = entries.into_iter().map(|(name, hex)| {
+        let secret = LockedBytes::with(hex.len() / 2, |place| alloy_primitives::hex::decode_to_slice(hex, place));
+        let secret = secret.map_err(|_| HostError::damaged(path, format!("entry {name} is not hexadecimal")))?;
+        Ok((name.to_owned(), secret))
+    });
+    entries.collect()
+}
+
+fn decrypt(path: &Path, encrypted: &[u8], passphrase: SecretString) -> Result<Entries, HostError> {
     let locked = |why: String| HostError::VaultLocked { path: path.to_owned(), why };
-    let mut identity = age::scrypt::Identity::new(passphrase.clone());
+    let mut identity = age::scrypt::Identity::new(passphrase);
     identity.set_max_work_factor(WORK_LOG2_MAX);
     let decryptor = age::Decryptor::new(encrypted).map_err(|error| locked(error.to_string()))?;
     let mut reader = decryptor
         .decrypt(std::iter::once(&identity as &dyn age::Identity))
         .map_err(|error| locked(error.to_string()))?;
-    let mut plain = Zeroizing::new(Vec::new());
+    // As long as it can become: a buffer that grows leaves copies behind.
+    let mut plain = Zeroizing::new(Vec::with_capacity(encrypted.len()));
     reader.read_to_end(&mut plain).map_err(|error| locked(error.to_string()))?;
-    serde_json::from_slice(&plain).map_err(|error| HostError::damaged(path, error))
+    decode(path, &plain)
 }
 
 #[cfg(test)]
@@ -158,6 +235,31 @@ mod tests {
         let error = open(&path, "wrong").unwrap_err();
         assert!(matches!(error, HostError::VaultLocked { .. }), "{error}");
         assert!(error.to_string().contains("vault.age"));
+    }
+
+    #[test]
+    fn a_signing_key_is_made_once_and_found_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.age");
+        let name = KeyName::registration(cryptlet_primitives::CryptletId(alloy_primitives::B256::repeat_byte(7)));
+        let vault = open(&path, "right").unwrap();
+        assert!(vault.signing_key(&name).unwrap().is_none());
+        let key = vault.make_signing_key(&name, &crate::SystemEntropy).unwrap();
+        assert!(vault.make_signing_key(&name, &crate::SystemEntropy).is_err(), "a key is never overwritten");
+        let found = open(&path, "right").unwrap().signing_key(&name).unwrap().unwrap();
+        assert_eq!(found.address(), key.address());
+        let error = vault.keep("a \"name\"", b"x").unwrap_err();
+        assert!(error.to_string().contains("letters"), "{error}");
+    }
+
+    #[test]
+    fn what_age_sees_last_is_blank() {
+        let entries = [("host-key".to_owned(), LockedBytes::copy_of(&[0xAB; 32]))].into();
+        let plain = encode(&entries);
+        assert_eq!(plain.len() % AGE_CHUNK_BYTES, 0);
+        assert!(plain[plain.len() - AGE_CHUNK_BYTES..].iter().all(|byte| *byte == b' '));
+        assert_eq!(plain.capacity(), plain.len());
+        assert_eq!(&*decode(Path::new("v"), &plain).unwrap()["host-key"], &[0xAB; 32]);
     }
 
     #[test]

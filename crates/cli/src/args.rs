@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Run an Ethereum node whose contracts can call cryptlets
     Node(Box<NodeArgs>),
     /// Run a cryptlet host that nodes elsewhere call over mutual TLS, or enrol such a node
-    Host(HostArgs),
+    Host(Box<HostArgs>),
     /// Have a host run a cryptlet package and register it on a chain, or make the host the chain's factory
     Register(RegisterArgs),
     /// Call a cryptlet as a contract would, as a dry run, and print the answer
@@ -283,6 +283,51 @@ pub(crate) struct HostArgs {
 pub(crate) enum HostAction {
     /// Issue a client certificate for a node
     Enroll(EnrollArgs),
+    /// Say what a running host is and how it is doing
+    Status(OperateArgs),
+    /// Have a running host end the calls under way and refuse new ones, so that nodes go elsewhere
+    Drain(DrainArgs),
+    /// Have a running host make its door's certificate anew, or the keys of its instances
+    Rotate(RotateArgs),
+}
+
+/// Which running host: by the socket in its data folder on this machine, or from elsewhere as an enrolled operator.
+#[derive(Debug, Args)]
+pub(crate) struct OperateArgs {
+    /// Data folder of the host, on this machine
+    #[arg(long, value_name = "DIR", default_value = "cryptlet-host")]
+    pub(crate) datadir: PathBuf,
+    #[command(flatten)]
+    pub(crate) fabric: FabricArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    #[command(flatten)]
+    pub(crate) operate: OperateArgs,
+    /// Take calls again
+    #[arg(long)]
+    pub(crate) cancel: bool,
+    /// Seconds to wait for the calls under way
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=90))]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) operate: OperateArgs,
+    /// The keys of its instances, with the next key epoch, and put them on the chain
+    #[arg(long)]
+    pub(crate) instances: bool,
+    /// With --instances: JSON-RPC address of a node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
+    pub(crate) rpc_url: String,
+    /// With --instances: private key of the publisher; by default the dev chain's operator
+    #[arg(long, value_name = "0x…", env = "CRYPTLET_PRIVATE_KEY", hide_env_values = true)]
+    pub(crate) private_key: Option<B256>,
 }
 
 #[derive(Debug, Args)]
@@ -296,6 +341,9 @@ pub(crate) struct ServeArgs {
     /// Address of the descriptor (plain HTTP; the document is signed)
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7646")]
     pub(crate) descriptor_listen: SocketAddr,
+    /// Serve metrics for Prometheus over plain HTTP
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:6061")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Name that nodes reach this host by; it goes into the certificate
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     pub(crate) name: String,
@@ -309,32 +357,20 @@ pub(crate) struct ServeArgs {
 }
 
 /// Where a host's keys are.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct VaultArgs {
     /// Where the host's keys are: `file`, an encrypted file in the data folder, or a PKCS#11 token,
     /// pkcs11:module=FILE;token=NAME;pin-file=FILE (RFC 7512)
     #[arg(long, value_name = "URI", default_value = "file")]
-    pub(crate) vault: VaultKind,
+    pub(crate) vault: String,
     /// File with the passphrase of the keystore; without it one is made in the data folder, readable by the owner only
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 }
 
-/// One of the kinds of vaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum VaultKind {
-    /// An encrypted file in the data folder.
-    #[default]
-    File,
-    /// A PKCS#11 token.
-    Pkcs11(cryptlet_host::Pkcs11Uri),
-}
-
-impl std::str::FromStr for VaultKind {
-    type Err = cryptlet_host::HostError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "file" { Ok(Self::File) } else { text.parse().map(Self::Pkcs11) }
+impl Default for VaultArgs {
+    fn default() -> Self {
+        Self { vault: "file".to_owned(), passphrase_file: None }
     }
 }
 

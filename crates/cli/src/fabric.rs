@@ -11,7 +11,7 @@ use alloy::primitives::B256;
 use anyhow::{Context, Result};
 use cryptlet_host::{
     Anchor, ChainFacts, ClientIdentity, ClientOptions, FACTORY_NAME, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS,
-    FabricClient, Package, PackageRef, fetch_descriptor,
+    FabricClient, Package, PackageRef, Registered, fetch_descriptor,
 };
 use cryptlet_node::Fabric;
 use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation};
@@ -70,18 +70,39 @@ impl FabricAccess {
         domain: FabricDomain,
         options: ClientOptions,
     ) -> Result<Option<Self>> {
+        let client = Self::dial(args, Some(domain), options).await?;
+        Ok(client.map(Self::over))
+    }
+
+    /// The same for an operator, who need not know the chain.
+    pub(crate) async fn client_elsewhere(args: &FabricArgs, options: ClientOptions) -> Result<Option<FabricClient>> {
+        Self::dial(args, None, options).await
+    }
+
+    /// Through a client.
+    pub(crate) fn over(client: FabricClient) -> Self {
+        Self { client, embedded: None }
+    }
+
+    async fn dial(
+        args: &FabricArgs,
+        domain: Option<FabricDomain>,
+        options: ClientOptions,
+    ) -> Result<Option<FabricClient>> {
         let (Some(url), Some(pin)) = (&args.crypto_delegate_path, &args.crypto_delegate_signature) else {
             return Ok(None);
         };
         let descriptor = fetch_descriptor(url, pin.parse()?, options.clock.as_ref()).await?;
-        descriptor.check_chain(domain)?;
+        if let Some(domain) = domain {
+            descriptor.check_chain(domain)?;
+        }
         let file = args.crypto_delegate_identity.as_ref().context(
             "--crypto-delegate-identity FILE is missing: the fabric asks for a client certificate, which its operator makes \
              with `cryptlet host enroll`",
         )?;
         let bundle = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let identity = ClientIdentity::from_pem_bundle(&bundle).with_context(|| format!("{}", file.display()))?;
-        Ok(Some(Self { client: FabricClient::connect(&descriptor, &identity, options)?, embedded: None }))
+        Ok(Some(FabricClient::connect(&descriptor, &identity, options)?))
     }
 
     /// Hands a package to the host.
@@ -122,16 +143,27 @@ impl FabricAccess {
     /// Has the host start again what it ran before it was last stopped, and puts the new instances on the chain: keys do not
     /// outlive their process. Gives how many there were.
     pub(crate) async fn resume(&self, chain: &Chain) -> Result<usize> {
-        let mut resumed = 0;
-        for started in self.client.restart(facts(chain).await?).await? {
+        let started = self.client.restart(facts(chain).await?).await?;
+        self.register_all(chain, &started).await
+    }
+
+    /// Has the host make new keys for all its instances, and puts them on the chain. Gives how many there were.
+    pub(crate) async fn rotate_instances(&self, chain: &Chain) -> Result<usize> {
+        let started = self.client.rotate_instances(facts(chain).await?).await?;
+        self.register_all(chain, &started).await
+    }
+
+    async fn register_all(&self, chain: &Chain, started: &[Registered]) -> Result<usize> {
+        let mut registered = 0;
+        for started in started {
             // An instance the chain never knew belongs to a transaction that was lost; its contract will ask again.
             if registry::is_active(chain, CryptletId(started.created.cryptletId)).await? {
-                registry::register_instance(chain, &started).await?;
+                registry::register_instance(chain, started).await?;
                 self.client.confirm_registration(started.registration_id).await?;
-                resumed += 1;
+                registered += 1;
             }
         }
-        Ok(resumed)
+        Ok(registered)
     }
 }
 

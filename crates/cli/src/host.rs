@@ -1,5 +1,7 @@
 //! `cryptlet host`: the papers' CryptletHostContainerService as a process of its own.
 
+mod operate;
+
 use crate::{
     args::{EnrollArgs, HostAction, HostArgs, ServeArgs},
     host_parts::{free_port, host_parts, open_vault},
@@ -20,6 +22,9 @@ pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
             logs::start(enroll.output);
             self::enroll(&enroll)
         }
+        Some(HostAction::Status(args)) => operate::status(&args),
+        Some(HostAction::Drain(args)) => operate::drain(&args),
+        Some(HostAction::Rotate(args)) => operate::rotate(&args),
         None => {
             logs::start(args.serve.output);
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -27,6 +32,9 @@ pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
         }
     }
 }
+
+/// Name of the operators' socket in the data folder.
+const SOCKET: &str = "host.sock";
 
 /// What a machine wants to know of a host that is ready.
 #[derive(Serialize)]
@@ -38,6 +46,9 @@ struct Ready {
     /// For `--crypto-delegate-signature`.
     address: String,
     listen: SocketAddr,
+    /// For Prometheus, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
@@ -52,6 +63,11 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let host = Host::start(config, parts)?;
     let door = host.serve_tls(listen).await?;
     let plate = host.serve_descriptor(args.descriptor_listen).await?;
+    let metrics = match args.metrics {
+        Some(listen) => Some(host.serve_metrics(listen).await?),
+        None => None,
+    };
+    let socket = host.serve_socket(&args.datadir.join(SOCKET))?;
     let mut stop = StopSignals::listen()?;
     print(
         &args,
@@ -60,9 +76,13 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
             descriptor: format!("http://{}{DESCRIPTOR_PATH}", plate.address()),
             address: host.address().to_string(),
             listen: door.address(),
+            metrics: metrics.as_ref().map(|server| format!("http://{}/metrics", server.address())),
         },
     );
     stop.received().await;
+    // Nodes are told to go elsewhere while the calls under way end.
+    host.drain(true);
+    drop((metrics, socket));
     plate.stop().await;
     door.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -1,11 +1,11 @@
 //! What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a vault.
 
-use crate::args::{VaultArgs, VaultKind};
+use crate::args::VaultArgs;
 use anyhow::{Context, Result, ensure};
 use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
-    FileVault, HostParts, Pkcs11Vault, ScryptCost, SecretString, SystemClock, SystemEntropy, Vault, WasmLauncher,
-    vault::pkcs11::VaultCommand,
+    FileVault, HostParts, Pkcs11Uri, Pkcs11Vault, ScryptCost, SecretString, SystemClock, SystemEntropy, Vault,
+    WasmLauncher, vault::pkcs11::VaultCommand,
 };
 use std::{fs::File, io::Read, net::SocketAddr, num::NonZeroUsize, path::Path, sync::Arc};
 use zeroize::Zeroizing;
@@ -30,19 +30,20 @@ pub(crate) fn host_parts(folder: &Path, vault: &VaultArgs, workers: Option<usize
 
 /// A host's vault; a keystore without a passphrase is one whose passphrase lies beside it.
 pub(crate) fn open_vault(folder: &Path, args: &VaultArgs) -> Result<Arc<dyn Vault>> {
-    Ok(match (&args.vault, &args.passphrase_file) {
-        (VaultKind::Pkcs11(uri), None) => {
-            let command = VaultCommand { program: std::env::current_exe()?, arguments: vec!["vault-worker".into()] };
-            Arc::new(Pkcs11Vault::open(uri.clone(), command)?)
-        }
-        (VaultKind::Pkcs11(_), Some(_)) => {
-            anyhow::bail!("--passphrase-file is for the keystore in a file; a token's PIN is in its pin-file")
-        }
-        (VaultKind::File, Some(file)) => {
-            Arc::new(FileVault::open(&folder.join("vault.age"), passphrase(file)?, ScryptCost::INTERACTIVE)?)
-        }
-        (VaultKind::File, None) => Arc::new(FileVault::open_insecure_dev(folder, &SystemEntropy)?),
-    })
+    if args.vault == "file" {
+        return Ok(Arc::new(match &args.passphrase_file {
+            Some(file) => FileVault::open(&folder.join("vault.age"), passphrase(file)?, ScryptCost::INTERACTIVE)?,
+            None => FileVault::open_insecure_dev(folder, &SystemEntropy)?,
+        }));
+    }
+    // Read here and not by the command line's parser, which repeats what it does not understand.
+    let uri: Pkcs11Uri = args.vault.parse()?;
+    ensure!(
+        args.passphrase_file.is_none(),
+        "--passphrase-file is for the keystore in a file; a token's PIN is in its pin-file"
+    );
+    let command = VaultCommand { program: std::env::current_exe()?, arguments: vec!["vault-worker".into()] };
+    Ok(Arc::new(Pkcs11Vault::open(uri, command)?))
 }
 
 /// The passphrase in a file. The buffer is as long as it will be, since one that grows leaves copies behind.

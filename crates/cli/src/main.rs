@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Command::Worker => Ok(cryptlet_container::worker::main()),
         Command::VaultWorker => Ok(cryptlet_host::vault::pkcs11::worker_main()),
         Command::Node(args) => node::run(*args),
-        Command::Host(args) => host::run(args),
+        Command::Host(args) => host::run(*args),
         Command::Register(args) => register::run(args),
         Command::Invoke(args) => invoke::run(args),
         Command::Import(args) => import::run(&args),

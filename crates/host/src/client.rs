@@ -6,7 +6,7 @@ mod fetch;
 mod operator;
 
 pub use fetch::fetch_descriptor;
-pub use operator::{CryptletReport, HealthReport, InstanceReport, PackageReport};
+pub use operator::{CryptletReport, HealthReport, InstanceReport, PackageReport, StatusReport};
 
 use crate::{
     Clock, Entropy, SystemClock, SystemEntropy,
@@ -23,7 +23,7 @@ use crate::{
 };
 use connect::{Dialler, Line};
 use cryptlet_primitives::{FabricAnswer, FabricFault, Invocation, UnavailableReason};
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
 use tonic::{Code, Request, Status, transport::Channel};
 
 /// Bytes of an answer besides its output.
@@ -78,6 +78,11 @@ impl FabricClient {
     /// A client of a host in this process: the same services, over a pipe. Must be called within a tokio runtime.
     pub fn in_process(host: &Host, options: ClientOptions) -> Self {
         Self::over(Dialler::over_pipes(host.serve_pipes(), &options), &options)
+    }
+
+    /// A client of a host on this machine, over its operators' socket. Must be called within a tokio runtime.
+    pub fn over_socket(path: &Path, options: ClientOptions) -> Self {
+        Self::over(Dialler::over_socket(path, &options), &options)
     }
 
     fn over(dialler: Dialler, options: &ClientOptions) -> Self {

@@ -17,6 +17,8 @@ pub struct HostConfig {
     pub calls_max: usize,
     /// Calls that wait beyond those; further ones are told that the host is overloaded.
     pub queue_max: usize,
+    /// Of those that wait, calls of one contract. Contracts are served in turn.
+    pub queue_per_contract_max: usize,
     /// Longest a call may take, its wait included, whatever its caller says.
     pub call_timeout: Duration,
     /// Longest input of a call, in bytes.
@@ -65,6 +67,7 @@ impl HostConfig {
             // More than run at once: the rest wait for a worker, or share a flush of the log.
             calls_max: 16 * cores,
             queue_max: 1024,
+            queue_per_contract_max: 512,
             call_timeout: Duration::from_secs(60),
             input_bytes_max: 1 << 20,
             output_bytes_max: 1 << 20,

@@ -3,18 +3,27 @@
 //! A live call runs apart from whoever asked. If the asker hangs up or its deadline passes, the call goes on and its answer
 //! is kept: asking again brings that answer, not another.
 
-use crate::{answers::AnswerLog, config::HostConfig, error::HostError, launch::Validity, registration::Registrar};
-use alloy_primitives::{B256, keccak256};
+use crate::{
+    admission::{Admission, Full},
+    answers::AnswerLog,
+    config::HostConfig,
+    error::HostError,
+    launch::Validity,
+    metrics::Metrics,
+    registration::Registrar,
+};
+use alloy_primitives::{Address, B256, keccak256};
 use cryptlet_primitives::{FabricAnswer, FabricFault, Invocation, InvocationKey, InvocationMode, UnavailableReason};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Instant,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 type Reply = Result<FabricAnswer, FabricFault>;
 
@@ -27,10 +36,12 @@ struct Inner {
     registrar: Arc<Registrar>,
     answers: AnswerLog,
     flights: Mutex<HashMap<InvocationKey, Flight>>,
-    places: Semaphore,
-    waiting: AtomicUsize,
+    /// By the contract that calls.
+    places: Arc<Admission<Address>>,
+    is_draining: AtomicBool,
     answers_given: AtomicU64,
     faults_given: AtomicU64,
+    metrics: Metrics,
 }
 
 /// A live call under way, which others may wait for.
@@ -53,25 +64,31 @@ pub struct Load {
     pub answers_given: u64,
     /// Faults given since the start.
     pub faults_given: u64,
+    /// Are new calls refused?
+    pub is_draining: bool,
 }
 
 impl Dispatcher {
     pub(crate) fn new(registrar: Arc<Registrar>, answers: AnswerLog) -> Self {
-        let places = Semaphore::new(registrar.config.calls_max);
+        let config = &registrar.config;
+        let places = Admission::new(config.calls_max, config.queue_max, config.queue_per_contract_max);
         Self(Arc::new(Inner {
             registrar,
             answers,
             flights: Mutex::default(),
             places,
-            waiting: AtomicUsize::new(0),
+            is_draining: AtomicBool::new(false),
             answers_given: AtomicU64::new(0),
             faults_given: AtomicU64::new(0),
+            metrics: Metrics::default(),
         }))
     }
 
     /// Answers a call.
     pub(crate) async fn invoke(&self, invocation: Invocation) -> Reply {
+        let arrived = Instant::now();
         let reply = self.reply(invocation).await;
+        self.0.metrics.call_ended(&reply, arrived.elapsed());
         let counter = if reply.is_ok() { &self.0.answers_given } else { &self.0.faults_given };
         counter.fetch_add(1, Ordering::Relaxed);
         reply
@@ -80,18 +97,35 @@ impl Dispatcher {
     pub(crate) fn load(&self) -> Load {
         let inner = &self.0;
         Load {
-            running: inner.config().calls_max.saturating_sub(inner.places.available_permits()),
-            waiting: inner.waiting.load(Ordering::Relaxed),
+            running: inner.places.running(),
+            waiting: inner.places.waiting(),
             answers_kept: inner.answers.len(),
             answers_given: inner.answers_given.load(Ordering::Relaxed),
             faults_given: inner.faults_given.load(Ordering::Relaxed),
+            is_draining: inner.is_draining.load(Ordering::Relaxed),
         }
+    }
+
+    /// From now on new calls are refused, or taken again. Calls under way end, and answers that are kept are given.
+    pub(crate) fn drain(&self, is_draining: bool) {
+        self.0.is_draining.store(is_draining, Ordering::SeqCst);
+    }
+
+    /// Ends when no call runs or waits.
+    pub(crate) async fn idle(&self) {
+        self.0.places.idle().await;
+    }
+
+    /// The page for Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        self.0.metrics.render(self.load(), self.0.registrar.roster.instances())
     }
 
     async fn reply(&self, invocation: Invocation) -> Reply {
         self.0.check(&invocation)?;
         let reply = match invocation.mode {
             InvocationMode::DryRun => {
+                self.0.check_open()?;
                 tokio::time::timeout(self.0.config().call_timeout, self.clone().run(invocation)).await
             }
             InvocationMode::Live => tokio::time::timeout(self.0.config().call_timeout, self.live(invocation)).await,
@@ -110,7 +144,7 @@ impl Dispatcher {
             if let Some(answer) = self.0.kept(&invocation)? {
                 return Ok(answer);
             }
-            let mut flight = self.board(&invocation, key, request_hash);
+            let mut flight = self.board(&invocation, key, request_hash)?;
             let landed = flight.landed.wait_for(Option::is_some).await.map(|reply| reply.clone());
             let reply = landed.ok().flatten().unwrap_or_else(|| {
                 Err(FabricFault::new(UnavailableReason::HostUnreachable, "the call broke off inside the host"))
@@ -123,11 +157,12 @@ impl Dispatcher {
     }
 
     /// The flight for this key: the one under way, or a new one.
-    fn board(&self, invocation: &Invocation, key: InvocationKey, request_hash: B256) -> Flight {
+    fn board(&self, invocation: &Invocation, key: InvocationKey, request_hash: B256) -> Result<Flight, FabricFault> {
         let mut flights = self.0.flights.lock();
         if let Some(flight) = flights.get(&key) {
-            return flight.clone();
+            return Ok(flight.clone());
         }
+        self.0.check_open()?;
         let (land, landed) = watch::channel(None);
         let flight = Flight { request_hash, landed };
         flights.insert(key, flight.clone());
@@ -137,15 +172,12 @@ impl Dispatcher {
             let reply = dispatcher.run(invocation).await;
             land.send_replace(Some(reply));
         });
-        flight
+        Ok(flight)
     }
 
     /// Waits for a place and runs, off the async threads.
     async fn run(self, invocation: Invocation) -> Reply {
-        let queue_max = self.0.config().queue_max;
-        let queued = Queued::enter(&self.0.waiting, queue_max)?;
-        let _place = self.0.places.acquire().await.expect("the semaphore is never closed");
-        drop(queued);
+        let _place = self.0.places.enter(invocation.request.caller).await.map_err(overloaded)?;
         let inner = Arc::clone(&self.0);
         let ran = tokio::task::spawn_blocking(move || inner.run(&invocation)).await;
         ran.unwrap_or_else(|_| {
@@ -186,6 +218,14 @@ impl Inner {
             return refuse("the input does not have the hash that the request names".to_owned());
         }
         Ok(())
+    }
+
+    /// Takes this host new calls? The fault of one that does not is one after which a client goes to another host.
+    fn check_open(&self) -> Result<(), FabricFault> {
+        if !self.is_draining.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(FabricFault::new(UnavailableReason::Overloaded, "this host is being drained and takes no new calls"))
     }
 
     /// The answer this request was given before, if it is still of use.
@@ -259,23 +299,12 @@ impl Drop for Leaving {
     }
 }
 
-/// A place in the queue.
-struct Queued<'a>(&'a AtomicUsize);
-
-impl<'a> Queued<'a> {
-    fn enter(waiting: &'a AtomicUsize, queue_max: usize) -> Result<Self, FabricFault> {
-        let before = waiting.fetch_add(1, Ordering::AcqRel);
-        let place = Self(waiting);
-        if before >= queue_max {
-            let detail = format!("this host has {queue_max} calls waiting, its most; try again later");
-            return Err(FabricFault::new(UnavailableReason::Overloaded, detail));
+fn overloaded(full: Full) -> FabricFault {
+    let detail = match full {
+        Full::Total(most) => format!("this host has {most} calls waiting, its most; try again later"),
+        Full::Caller(most) => {
+            format!("this contract has {most} calls waiting, the most one may have here; try again later")
         }
-        Ok(place)
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+    };
+    FabricFault::new(UnavailableReason::Overloaded, detail)
 }

@@ -13,11 +13,14 @@ use crate::{
     package::{Package, PackageRef, PackageStore},
     registration::{ChainFacts, Registered, Registrar},
     roster::{InstanceState, Roster},
+    server::TlsDoor,
     vault::Vault,
 };
 use alloy_primitives::{Address, B256};
 use cryptlet_attestation::evidence::PROVIDER_SOFTWARE;
-use cryptlet_primitives::{CodeDigest, CryptletId, FabricAnswer, FabricFault, Invocation, RegistrationId};
+use cryptlet_primitives::{
+    CodeDigest, CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation, RegistrationId,
+};
 use std::{path::Path, sync::Arc};
 
 const DESCRIPTOR_FILE: &str = "descriptor.json";
@@ -34,6 +37,8 @@ struct Inner {
     authority: Authority,
     peers: Peers,
     descriptor: parking_lot::Mutex<Option<SignedDescriptor>>,
+    tls: parking_lot::Mutex<Option<TlsDoor>>,
+    vault: Arc<dyn Vault>,
 }
 
 /// What a host runs on.
@@ -114,7 +119,8 @@ impl Host {
         });
         let dispatcher = Dispatcher::new(Arc::clone(&registrar), answers);
         let descriptor = parking_lot::Mutex::new(None);
-        let host = Self(Arc::new(Inner { registrar, dispatcher, authority, peers, descriptor }));
+        let (tls, vault) = (parking_lot::Mutex::new(None), parts.vault);
+        let host = Self(Arc::new(Inner { registrar, dispatcher, authority, peers, descriptor, tls, vault }));
         host.descriptor()?;
         Ok(host)
     }
@@ -200,6 +206,53 @@ impl Host {
         self.0.registrar.roster.instances()
     }
 
+    /// From now on refuses new calls, with a fault after which a client goes to another host, or takes them again. Calls under
+    /// way end, and answers that are kept are given.
+    pub fn drain(&self, is_draining: bool) {
+        self.0.dispatcher.drain(is_draining);
+        tracing::info!(is_draining, "draining");
+    }
+
+    /// Ends when no call runs or waits.
+    pub async fn idle(&self) {
+        self.0.dispatcher.idle().await;
+    }
+
+    /// What Prometheus reads.
+    pub fn metrics(&self) -> String {
+        self.0.dispatcher.metrics()
+    }
+
+    /// Where its keys are, for people.
+    pub fn vault(&self) -> String {
+        self.0.vault.describe()
+    }
+
+    /// How its containers are kept apart: 0 none, 1 process, 2 vm, 3 enclave.
+    pub fn isolation(&self) -> u8 {
+        self.0.registrar.launcher.isolation()
+    }
+
+    /// The chain it serves.
+    pub fn domain(&self) -> Option<FabricDomain> {
+        self.0.registrar.roster.domain()
+    }
+
+    /// Makes the door's certificate anew; gives its SHA-256 and the Unix time at which it ends. Connections that are open stay.
+    pub fn rotate_certificate(&self) -> Result<(B256, u64), HostError> {
+        let fresh = TlsDoor::new(self)?;
+        let told = (fresh.fingerprint, fresh.expires);
+        *self.0.tls.lock() = Some(fresh);
+        tracing::info!(fingerprint = %told.0, "made the door's certificate anew");
+        Ok(told)
+    }
+
+    /// Starts, beside every registered instance, one with the next key epoch, and gives all registrations that must be sent. The
+    /// old ones answer until the new ones are [confirmed](Self::confirm_registration). Blocks.
+    pub fn rotate_instances(&self, chain: ChainFacts) -> Result<Vec<Registered>, HostError> {
+        self.0.registrar.rotate(chain)
+    }
+
     /// Issues a client certificate for a node or an operator, and lets it in.
     pub fn enroll(&self, name: &str, role: Role) -> Result<ClientIdentity, HostError> {
         enroll(&self.0.authority, &self.0.peers, name, role)
@@ -226,6 +279,19 @@ impl Host {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.registrar.clock
+    }
+
+    /// What the door is opened with; made anew when half of its certificate's time is over.
+    pub(crate) fn tls(&self) -> Result<TlsDoor, HostError> {
+        let current = self.0.tls.lock().clone();
+        let ages_from = self.clock().unix_seconds() + self.0.authority.server_certificate_seconds() / 2;
+        match current {
+            Some(tls) if tls.expires > ages_from => Ok(tls),
+            _ => {
+                self.rotate_certificate()?;
+                self.0.tls.lock().clone().ok_or_else(|| HostError::Tls("the door has no certificate".to_owned()))
+            }
+        }
     }
 
     pub(crate) fn host_key(&self) -> &DigestSigner {

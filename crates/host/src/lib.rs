@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod answers;
 mod channel;
 mod client;
@@ -13,7 +14,9 @@ mod files;
 mod host;
 mod identity;
 pub mod launch;
+mod metrics;
 pub mod package;
+mod pages;
 mod registration;
 mod roster;
 mod server;
@@ -23,7 +26,8 @@ mod wire;
 
 pub use answers::Durability;
 pub use client::{
-    ClientOptions, CryptletReport, FabricClient, HealthReport, InstanceReport, PackageReport, fetch_descriptor,
+    ClientOptions, CryptletReport, FabricClient, HealthReport, InstanceReport, PackageReport, StatusReport,
+    fetch_descriptor,
 };
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use config::HostConfig;
@@ -35,6 +39,7 @@ pub use host::{CryptletSummary, Host, HostParts, InstanceSummary, enroll_offline
 pub use identity::{ClientIdentity, Role};
 pub use launch::{Anchor, WasmLauncher};
 pub use package::{Package, PackageRef};
+pub use pages::Page;
 pub use registration::{ChainFacts, Registered};
 pub use roster::InstanceState;
 pub use server::Server;

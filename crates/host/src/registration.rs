@@ -154,6 +154,22 @@ impl Registrar {
         Ok(self.roster.pending())
     }
 
+    /// Starts an instance of the next key epoch beside those of every registered cryptlet, to be registered and confirmed. Asked
+    /// again before that, starts none twice.
+    pub(crate) fn rotate(&self, chain: ChainFacts) -> Result<Vec<Registered>, HostError> {
+        let _one_at_a_time = self.starting.lock();
+        self.roster.bind(chain.domain)?;
+        for cryptlet in self.roster.cryptlets() {
+            let running = self.roster.running(cryptlet.id);
+            let waits = running.iter().any(|instance| instance.state != InstanceState::Active);
+            if !running.is_empty() && !waits {
+                let next = Cryptlet { key_epoch: cryptlet.key_epoch + 1, ..cryptlet };
+                self.start(next, chain, InstanceState::Pending)?;
+            }
+        }
+        Ok(self.roster.pending())
+    }
+
     /// Asked again for what was started but never registered, gives the same instance: the transaction may have been lost.
     fn start_or_reuse(&self, cryptlet: Cryptlet, chain: ChainFacts) -> Result<Registered, HostError> {
         let Some(known) = self.roster.cryptlet(cryptlet.id) else {

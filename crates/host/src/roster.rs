@@ -144,7 +144,8 @@ impl Roster {
         self.state.lock().running.values().map(Vec::len).sum()
     }
 
-    /// Adds a running instance, with its cryptlet as it now is. Instances of earlier epochs stop.
+    /// Adds a running instance, with its cryptlet as it now is. Instances of earlier epochs stop; if this one waits to be
+    /// confirmed, they stop when it is.
     pub(crate) fn add(&self, cryptlet: Cryptlet, running: Running) -> Result<(), HostError> {
         let mut state = self.state.lock();
         let (id, epoch) = (cryptlet.id, cryptlet.key_epoch);
@@ -152,7 +153,9 @@ impl Roster {
             saved.cryptlets.insert(id, cryptlet);
         })?;
         let instances = state.running.entry(id).or_default();
-        instances.retain(|instance| instance.registered.created.keyEpoch >= epoch);
+        if running.answers() {
+            instances.retain(|instance| instance.registered.created.keyEpoch >= epoch);
+        }
         instances.push(running);
         Ok(())
     }
@@ -173,13 +176,19 @@ impl Roster {
         }
     }
 
-    /// Lets an instance answer.
+    /// Lets an instance answer. Those of earlier epochs stop: the chain accepts nothing from them any more.
     pub(crate) fn activate(&self, registration: RegistrationId) -> Result<(), HostError> {
         let mut state = self.state.lock();
-        let mut all = state.running.values_mut().flatten();
-        let found = all.find(|instance| instance.registered.registration_id == registration);
-        found.ok_or(HostError::NoRegistration(registration))?.state = InstanceState::Active;
-        Ok(())
+        for instances in state.running.values_mut() {
+            let found = instances.iter_mut().find(|instance| instance.registered.registration_id == registration);
+            if let Some(found) = found {
+                found.state = InstanceState::Active;
+                let epoch = found.registered.created.keyEpoch;
+                instances.retain(|instance| instance.registered.created.keyEpoch >= epoch);
+                return Ok(());
+            }
+        }
+        Err(HostError::NoRegistration(registration))
     }
 
     /// Registrations that somebody has to send to the chain. The first instance of a Contract Cryptlet is not among them: its

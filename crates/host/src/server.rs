@@ -1,30 +1,29 @@
 //! Listening: TLS 1.3 with client certificates, or pipes within the process; the same services behind both.
 
-mod well_known;
+mod door;
+
+pub(crate) use door::TlsDoor;
 
 use crate::{
     Clock,
-    channel::{ALPN, Binding, ChannelProof},
-    config::HostConfig,
     error::HostError,
     host::Host,
-    identity::{DigestSigner, certificate_der},
     package::{CODE_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX},
+    pages::Page,
     service::{Caller, FabricService},
     wire::proto::{
         fabric_server::FabricServer, factory_server::FactoryServer, lookup_server::LookupServer,
-        registration_server::RegistrationServer, secure_channel_server::SecureChannelServer,
+        operations_server::OperationsServer, registration_server::RegistrationServer,
+        secure_channel_server::SecureChannelServer,
     },
 };
-use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::UnixTime,
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
-    time_provider::TimeProvider,
-};
+use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 use std::{
+    fs::Permissions,
     io,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -32,12 +31,14 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinHandle,
 };
-use tokio_rustls::TlsAcceptor;
-use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tokio_stream::{
+    Stream, StreamExt,
+    wrappers::{ReceiverStream, UnixListenerStream},
+};
 use tonic::transport::server::Connected;
 
 /// How long a stopped server waits for the calls under way.
@@ -59,6 +60,10 @@ pub struct Server {
 }
 
 impl Server {
+    pub(crate) fn of(address: SocketAddr, stop: watch::Sender<bool>, tasks: Vec<JoinHandle<()>>) -> Self {
+        Self { address, stop, tasks }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -85,13 +90,12 @@ impl Drop for Server {
 impl Host {
     /// Serves nodes and operators over TLS 1.3; only certificates of this host's authority get in.
     pub async fn serve_tls(&self, address: SocketAddr) -> Result<Server, HostError> {
-        let tls = TlsAcceptor::from(Arc::new(self.tls_config()?));
+        self.tls()?;
         let listener = listen(address).await?;
         let address = listener.local_addr().map_err(|source| HostError::Listen { address, source })?;
         let (stop, stopped) = watch::channel(false);
         let (accepted, incoming) = mpsc::channel(ACCEPTED_MAX);
-        let door = Door { tls, key: self.host_key().clone(), config: self.config().clone() };
-        let accepting = tokio::spawn(accept(listener, door, accepted, stopped.clone()));
+        let accepting = tokio::spawn(accept(listener, self.clone(), accepted, stopped.clone()));
         let incoming = ReceiverStream::new(incoming).map(Ok::<_, io::Error>);
         let serving = tokio::spawn(serve(self.clone(), incoming, stopped));
         tracing::info!(%address, "serving nodes over TLS 1.3");
@@ -100,12 +104,35 @@ impl Host {
 
     /// Serves the signed descriptor over plain HTTP, for all to read: its signature protects it.
     pub async fn serve_descriptor(&self, address: SocketAddr) -> Result<Server, HostError> {
-        let listener = listen(address).await?;
-        let address = listener.local_addr().map_err(|source| HostError::Listen { address, source })?;
+        let host = self.clone();
+        let body = move || host.descriptor().map(|signed| signed.to_json()).map_err(|error| error.to_string());
+        let page = Page { paths: &[crate::DESCRIPTOR_PATH], content_type: "application/json", body: Arc::new(body) };
+        let server = page.serve(address).await?;
+        tracing::info!(address = %server.address(), path = crate::DESCRIPTOR_PATH, "serving the fabric's descriptor");
+        Ok(server)
+    }
+
+    /// Serves the host's metrics over plain HTTP. They tell what it does to whoever can reach the port: keep it inside.
+    pub async fn serve_metrics(&self, address: SocketAddr) -> Result<Server, HostError> {
+        let host = self.clone();
+        Page::metrics(move || host.metrics()).serve(address).await
+    }
+
+    /// Serves operators of this machine over a socket that only this user can open.
+    pub fn serve_socket(&self, path: &Path) -> Result<Server, HostError> {
+        let refused = |source| HostError::io("listen on", path, source);
+        // One that a host left behind when it was killed.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(refused)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(refused)?;
         let (stop, stopped) = watch::channel(false);
-        let serving = tokio::spawn(well_known::serve(self.clone(), listener, stopped));
-        tracing::info!(%address, path = crate::DESCRIPTOR_PATH, "serving the fabric's descriptor");
-        Ok(Server { address, stop, tasks: vec![serving] })
+        let incoming = UnixListenerStream::new(listener)
+            .map(|io| io.map(|io| Connection { io, caller: Caller::InProcess, _place: None }));
+        let serving = tokio::spawn(serve(self.clone(), incoming, stopped));
+        Ok(Server::of(SocketAddr::from(([0, 0, 0, 0], 0)), stop, vec![serving]))
     }
 
     /// A door for pipes: what is sent in is served as if it had come over the network. Closes with its sender.
@@ -119,29 +146,6 @@ impl Host {
             serve(host, incoming, stopped).await;
         });
         sender
-    }
-
-    fn tls_config(&self) -> Result<ServerConfig, HostError> {
-        let tls = |error: &dyn ToString| HostError::Tls(error.to_string());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate_der(self.authority().pem())?).map_err(|error| tls(&error))?;
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| tls(&error))?;
-        let (certificate, key) = self.authority().server_certificate(&self.config().certificate_names())?;
-        let time = Arc::new(HostTime(Arc::clone(self.clock())));
-        let mut config = ServerConfig::builder_with_details(provider, time)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| tls(&error))?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate], key)
-            .map_err(|error| tls(&error))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        // No resumption: every connection shows its certificate.
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(config)
     }
 }
 
@@ -166,6 +170,7 @@ async fn serve<IO>(
         .add_service(FactoryServer::new(service.clone()).max_decoding_message_size(bytes_max))
         .add_service(LookupServer::new(service.clone()).max_decoding_message_size(4096))
         .add_service(RegistrationServer::new(service.clone()).max_decoding_message_size(package_bytes_max))
+        .add_service(OperationsServer::new(service.clone()).max_decoding_message_size(4096))
         .add_service(FabricServer::new(service).max_decoding_message_size(4096));
     let stop = async move {
         // An error means that nobody is left to stop us; then only the end of `incoming` does.
@@ -178,38 +183,14 @@ async fn serve<IO>(
     }
 }
 
-/// What a connection meets.
-#[derive(Clone)]
-struct Door {
-    tls: TlsAcceptor,
-    key: DigestSigner,
-    config: HostConfig,
-}
-
-impl Door {
-    /// Shakes hands and proves, on the new connection, who this host is.
-    async fn open(self, stream: TcpStream) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-        let mut stream = self.tls.accept(stream).await?;
-        if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak cryptlet-fabric/1"));
-        }
-        let binding = Binding::of(stream.get_ref().1)?;
-        // The key may be in a token that takes its time.
-        let signing = tokio::task::spawn_blocking(move || ChannelProof::make(binding, &self.key));
-        let proof = signing.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        proof.send(&mut stream).await?;
-        Ok(stream)
-    }
-}
-
 /// Accepts connections and shakes hands, each within its time and all within their number.
 async fn accept(
     listener: TcpListener,
-    door: Door,
+    host: Host,
     accepted: mpsc::Sender<Connection<tokio_rustls::server::TlsStream<TcpStream>>>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(door.config.connections_max));
+    let places = Arc::new(Semaphore::new(host.config().connections_max));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let (stream, address) = tokio::select! {
@@ -224,10 +205,10 @@ async fn accept(
                 }
             },
         };
-        let (door, accepted, timeout) = (door.clone(), accepted.clone(), door.config.handshake_timeout);
+        let (host, accepted, timeout) = (host.clone(), accepted.clone(), host.config().handshake_timeout);
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
-            let connection = match tokio::time::timeout(timeout, door.open(stream)).await {
+            let connection = match tokio::time::timeout(timeout, door::open(&host, stream)).await {
                 Ok(Ok(stream)) => Connection::of(stream, place),
                 Ok(Err(error)) => return tracing::warn!(%address, %error, "refused a connection"),
                 Err(_) => {
@@ -242,11 +223,11 @@ async fn accept(
 }
 
 /// Ends when the server is told to stop, or dropped.
-async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+pub(crate) async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, HostError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, HostError> {
     TcpListener::bind(address).await.map_err(|source| HostError::Listen { address, source })
 }
 

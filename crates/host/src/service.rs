@@ -7,9 +7,9 @@ use crate::{
     package::{Package, PackageRef},
     roster::InstanceState,
     wire::{
-        chain_facts,
+        chain_facts, domain_message,
         proto::{
-            self, fabric_server::Fabric, factory_server::Factory, lookup_server::Lookup,
+            self, fabric_server::Fabric, factory_server::Factory, lookup_server::Lookup, operations_server::Operations,
             registration_server::Registration, secure_channel_server::SecureChannel,
         },
         raw, word,
@@ -17,8 +17,11 @@ use crate::{
 };
 use alloy_primitives::Bytes;
 use cryptlet_primitives::{CryptletId, Invocation, RegistrationId};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tonic::{Request, Response, Status, async_trait};
+
+/// Longest that the answer to `drain` waits.
+const DRAIN_WAIT_MAX: Duration = Duration::from_secs(90);
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -181,17 +184,7 @@ impl Lookup for FabricService {
 impl Fabric for FabricService {
     async fn health(&self, request: Request<proto::HealthRequest>) -> Reply<proto::HealthResponse> {
         self.peer(&request)?;
-        let load = self.host.load();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Ok(Response::new(proto::HealthResponse {
-            is_serving: true,
-            instances: count(self.host.instances()),
-            calls_running: count(load.running),
-            calls_waiting: count(load.waiting),
-            answers_kept: load.answers_kept as u64,
-            answers_given: load.answers_given,
-            faults_given: load.faults_given,
-        }))
+        Ok(Response::new(health(&self.host)))
     }
 
     async fn descriptor(&self, request: Request<proto::DescriptorRequest>) -> Reply<proto::DescriptorResponse> {
@@ -199,6 +192,73 @@ impl Fabric for FabricService {
         let descriptor = self.host.descriptor().map_err(status)?;
         Ok(Response::new(proto::DescriptorResponse { json: descriptor.to_json() }))
     }
+}
+
+#[async_trait]
+impl Operations for FabricService {
+    async fn status(&self, request: Request<proto::StatusRequest>) -> Reply<proto::StatusResponse> {
+        self.operator(&request)?;
+        let host = &self.host;
+        let certificate_expires = host.tls().map_err(status)?.expires;
+        Ok(Response::new(proto::StatusResponse {
+            health: Some(health(host)),
+            host_key: raw(host.address()),
+            vault: host.vault(),
+            domain: host.domain().map(domain_message),
+            endpoints: host.config().endpoints.clone(),
+            isolation: u32::from(host.isolation()),
+            engine_profile: host.descriptor().map_err(status)?.descriptor.engine_profile,
+            certificate_expires,
+            registrations_pending: count(host.pending_registrations().len()),
+        }))
+    }
+
+    async fn drain(&self, request: Request<proto::DrainRequest>) -> Reply<proto::HealthResponse> {
+        self.operator(&request)?;
+        let request = request.into_inner();
+        self.host.drain(!request.cancel);
+        if !request.cancel {
+            let patience = Duration::from_millis(request.wait_ms.into()).min(DRAIN_WAIT_MAX);
+            // What is still under way then is in the answer.
+            let _ = tokio::time::timeout(patience, self.host.idle()).await;
+        }
+        Ok(Response::new(health(&self.host)))
+    }
+
+    async fn rotate_certificate(
+        &self,
+        request: Request<proto::RotateCertificateRequest>,
+    ) -> Reply<proto::RotateCertificateResponse> {
+        self.operator(&request)?;
+        let (fingerprint, expires) = self.blocking(Host::rotate_certificate).await?;
+        Ok(Response::new(proto::RotateCertificateResponse { fingerprint: raw(fingerprint), expires }))
+    }
+
+    async fn rotate_instances(&self, request: Request<proto::RotateInstancesRequest>) -> Reply<proto::PendingResponse> {
+        self.operator(&request)?;
+        let message = request.into_inner();
+        let chain = chain_facts(message.domain, message.anchor)?;
+        let registrations = self.blocking(move |host| host.rotate_instances(chain)).await?;
+        Ok(Response::new(proto::PendingResponse { registrations: registrations.iter().map(Into::into).collect() }))
+    }
+}
+
+fn health(host: &Host) -> proto::HealthResponse {
+    let load = host.load();
+    proto::HealthResponse {
+        is_serving: !load.is_draining,
+        instances: count(host.instances()),
+        calls_running: count(load.running),
+        calls_waiting: count(load.waiting),
+        answers_kept: load.answers_kept as u64,
+        answers_given: load.answers_given,
+        faults_given: load.faults_given,
+        is_draining: load.is_draining,
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn cryptlet_info(summary: CryptletSummary) -> proto::CryptletInfo {

@@ -188,17 +188,19 @@ pub(crate) fn domain_message(domain: FabricDomain) -> proto::Domain {
     proto::Domain { chain_id: domain.chain_id, genesis_hash: raw(domain.genesis_hash) }
 }
 
+pub(crate) fn domain(message: proto::Domain) -> Wire<FabricDomain> {
+    let genesis_hash = word("domain.genesis_hash", &message.genesis_hash)?;
+    Ok(FabricDomain { chain_id: message.chain_id, genesis_hash })
+}
+
 pub(crate) fn anchor_message(anchor: Anchor) -> proto::Anchor {
     proto::Anchor { block: anchor.block, hash: raw(anchor.hash) }
 }
 
 pub(crate) fn chain_facts(domain: Option<proto::Domain>, anchor: Option<proto::Anchor>) -> Wire<ChainFacts> {
-    let (domain, anchor) = (there("domain", domain)?, there("anchor", anchor)?);
+    let (domain_message, anchor) = (there("domain", domain)?, there("anchor", anchor)?);
     Ok(ChainFacts {
-        domain: FabricDomain {
-            chain_id: domain.chain_id,
-            genesis_hash: word("domain.genesis_hash", &domain.genesis_hash)?,
-        },
+        domain: self::domain(domain_message)?,
         anchor: Anchor { block: anchor.block, hash: word("anchor.hash", &anchor.hash)? },
     })
 }

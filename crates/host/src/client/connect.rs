@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore, client::Resumption, pki_types::ServerName};
 use std::{
     io,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -23,7 +24,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     sync::mpsc,
     time::Instant,
 };
@@ -76,6 +77,7 @@ pub(super) struct Dialler {
 enum Way {
     Tls { door: Arc<Door>, connector: TlsConnector },
     Pipe(mpsc::Sender<DuplexStream>),
+    Socket(PathBuf),
 }
 
 /// A host as its descriptor describes it: where it is, and who must answer there.
@@ -91,6 +93,7 @@ impl std::fmt::Debug for Way {
         match self {
             Self::Tls { door, .. } => f.debug_tuple("Tls").field(door).finish(),
             Self::Pipe(_) => f.write_str("Pipe"),
+            Self::Socket(path) => f.debug_tuple("Socket").field(path).finish(),
         }
     }
 }
@@ -116,6 +119,10 @@ impl Dialler {
 
     pub(super) fn over_pipes(pipes: mpsc::Sender<DuplexStream>, options: &ClientOptions) -> Self {
         Self::new("the host in this process".to_owned(), Way::Pipe(pipes), options)
+    }
+
+    pub(super) fn over_socket(path: &Path, options: &ClientOptions) -> Self {
+        Self::new(format!("the host behind {}", path.display()), Way::Socket(path.to_owned()), options)
     }
 
     fn new(name: String, way: Way, options: &ClientOptions) -> Self {
@@ -179,6 +186,7 @@ impl Dialler {
                     Err(_) => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the host has stopped")),
                 };
             }
+            Way::Socket(path) => return UnixStream::connect(path).await.map(Wire::Socket),
             Way::Tls { door, connector } => (door, connector),
         };
         let first = self.random() as usize % door.endpoints.len();
@@ -256,6 +264,7 @@ fn tls_config(
 pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
     Pipe(DuplexStream),
+    Socket(UnixStream),
 }
 
 impl AsyncRead for Wire {
@@ -263,6 +272,7 @@ impl AsyncRead for Wire {
         match &mut *self {
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Pipe(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Socket(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -272,6 +282,7 @@ impl AsyncWrite for Wire {
         match &mut *self {
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Pipe(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Socket(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -279,6 +290,7 @@ impl AsyncWrite for Wire {
         match &mut *self {
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Pipe(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Socket(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -286,6 +298,7 @@ impl AsyncWrite for Wire {
         match &mut *self {
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Pipe(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

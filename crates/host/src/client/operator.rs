@@ -8,12 +8,12 @@ use crate::{
     registration::{ChainFacts, Registered},
     wire::{
         self, WireError, anchor_message, domain_message,
-        proto::{self, fabric_client, lookup_client, registration_client},
+        proto::{self, fabric_client, lookup_client, operations_client, registration_client},
         raw,
     },
 };
 use alloy_primitives::{Address, B256};
-use cryptlet_primitives::{CodeDigest, CryptletId, RegistrationId};
+use cryptlet_primitives::{CodeDigest, CryptletId, FabricDomain, RegistrationId};
 use serde::Serialize;
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -40,6 +40,33 @@ pub struct HealthReport {
     pub answers_given: u64,
     /// Faults given since its start.
     pub faults_given: u64,
+    /// Are new calls refused?
+    pub is_draining: bool,
+}
+
+/// What a host is, and how it is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// How it is doing.
+    #[serde(flatten)]
+    pub health: HealthReport,
+    /// Address of its key.
+    pub address: Address,
+    /// Where its keys are.
+    pub vault: String,
+    /// The chain it serves, if it serves one.
+    pub domain: Option<FabricDomain>,
+    /// `host:port` of its doors.
+    pub endpoints: Vec<String>,
+    /// How its containers are kept apart: 0 none, 1 process, 2 vm, 3 enclave.
+    pub isolation: u32,
+    /// What runs the code, exactly.
+    pub engine_profile: String,
+    /// Unix time at which the certificate of its door ends.
+    pub certificate_expires: u64,
+    /// Registrations that are not known to be on the chain.
+    pub registrations_pending: u32,
 }
 
 /// A cryptlet that runs on a host.
@@ -181,16 +208,51 @@ impl FabricClient {
     /// How the host is doing.
     pub async fn health(&self) -> Result<HealthReport, HostError> {
         let mut client = fabric_client::FabricClient::new(self.channel.clone());
-        let health = self.operate(client.health(proto::HealthRequest {})).await?;
-        Ok(HealthReport {
-            is_serving: health.is_serving,
-            instances: health.instances,
-            calls_running: health.calls_running,
-            calls_waiting: health.calls_waiting,
-            answers_kept: health.answers_kept,
-            answers_given: health.answers_given,
-            faults_given: health.faults_given,
+        Ok(self.operate(client.health(proto::HealthRequest {})).await?.into())
+    }
+
+    /// What the host is, for its operator.
+    pub async fn status(&self) -> Result<StatusReport, HostError> {
+        let status = self.operate(self.operations().status(proto::StatusRequest {})).await?;
+        Ok(StatusReport {
+            health: status.health.unwrap_or_default().into(),
+            address: wire::address("host_key", &status.host_key)?,
+            vault: status.vault,
+            domain: status.domain.map(wire::domain).transpose()?,
+            endpoints: status.endpoints,
+            isolation: status.isolation,
+            engine_profile: status.engine_profile,
+            certificate_expires: status.certificate_expires,
+            registrations_pending: status.registrations_pending,
         })
+    }
+
+    /// Has the host refuse new calls, and waits so long for those under way.
+    pub async fn drain(&self, wait: Duration) -> Result<HealthReport, HostError> {
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let request = proto::DrainRequest { cancel: false, wait_ms };
+        Ok(self.operate(self.operations().drain(request)).await?.into())
+    }
+
+    /// Has the host take calls again.
+    pub async fn cancel_drain(&self) -> Result<HealthReport, HostError> {
+        let request = proto::DrainRequest { cancel: true, wait_ms: 0 };
+        Ok(self.operate(self.operations().drain(request)).await?.into())
+    }
+
+    /// Has the host make its door's certificate anew; see [`Host::rotate_certificate`](crate::Host::rotate_certificate).
+    pub async fn rotate_certificate(&self) -> Result<(B256, u64), HostError> {
+        let response = self.operate(self.operations().rotate_certificate(proto::RotateCertificateRequest {})).await?;
+        Ok((wire::word("fingerprint", &response.fingerprint)?, response.expires))
+    }
+
+    /// Has the host start instances with new keys; see [`Host::rotate_instances`](crate::Host::rotate_instances).
+    pub async fn rotate_instances(&self, chain: ChainFacts) -> Result<Vec<Registered>, HostError> {
+        let request = proto::RotateInstancesRequest {
+            domain: Some(domain_message(chain.domain)),
+            anchor: Some(anchor_message(chain.anchor)),
+        };
+        registrations(self.operate(self.operations().rotate_instances(request)).await?)
     }
 
     async fn start(
@@ -218,6 +280,10 @@ impl FabricClient {
             .max_encoding_message_size(package_bytes as usize + 16 * ENVELOPE_BYTES)
     }
 
+    fn operations(&self) -> operations_client::OperationsClient<tonic::transport::Channel> {
+        operations_client::OperationsClient::new(self.channel.clone()).max_decoding_message_size(LIST_BYTES_MAX)
+    }
+
     fn lookup(&self) -> lookup_client::LookupClient<tonic::transport::Channel> {
         lookup_client::LookupClient::new(self.channel.clone()).max_decoding_message_size(LIST_BYTES_MAX)
     }
@@ -239,6 +305,21 @@ impl FabricClient {
 
 fn registrations(response: proto::PendingResponse) -> Result<Vec<Registered>, HostError> {
     response.registrations.into_iter().map(|registered| Ok(registered.try_into()?)).collect()
+}
+
+impl From<proto::HealthResponse> for HealthReport {
+    fn from(health: proto::HealthResponse) -> Self {
+        Self {
+            is_serving: health.is_serving,
+            instances: health.instances,
+            calls_running: health.calls_running,
+            calls_waiting: health.calls_waiting,
+            answers_kept: health.answers_kept,
+            answers_given: health.answers_given,
+            faults_given: health.faults_given,
+            is_draining: health.is_draining,
+        }
+    }
 }
 
 impl TryFrom<proto::CryptletInfo> for CryptletReport {

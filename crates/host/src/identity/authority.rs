@@ -110,6 +110,16 @@ impl Authority {
         &self.pem
     }
 
+    /// Unix time at which a certificate for the door ends that is made now.
+    pub(crate) fn server_certificate_expires(&self) -> u64 {
+        self.clock.unix_seconds().saturating_add(self.server_certificate_seconds())
+    }
+
+    /// Seconds for which a certificate for the door is made.
+    pub(crate) fn server_certificate_seconds(&self) -> u64 {
+        SERVER_DAYS * DAY_SECONDS
+    }
+
     /// A certificate for the host's door, valid for these DNS names and IP addresses; its key lives in memory only.
     pub(crate) fn server_certificate(
         &self,

@@ -107,13 +107,12 @@ pub(crate) fn crashes() {
     let mut killed = std::collections::BTreeSet::new();
     while !signer.is_finished() {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        // The signer asks all the time, so this is mostly in the middle of a request; as a library would end that writes
-        // where it must not. In between requests nobody notices.
+        // The signer asks all the time, so this is mostly in the middle of a request; in between nobody notices.
         if let Some(id) = vault.process_id()
             && killed.insert(id)
         {
             assert!(killed.len() < KILLED_MAX, "no request failed");
-            kill(id, rustix::process::Signal::SEGV);
+            kill(id, rustix::process::Signal::ABORT);
         }
     }
     signer.join().unwrap();

@@ -67,7 +67,14 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
         Some(listen) => Some(host.serve_metrics(listen).await?),
         None => None,
     };
-    let socket = host.serve_socket(&args.datadir.join(SOCKET))?;
+    let socket = match host.serve_socket(&args.datadir.join(SOCKET)) {
+        Ok(socket) => Some(socket),
+        // The path may be longer than a socket's may be; operators can come over TLS.
+        Err(error) => {
+            tracing::warn!(%error, "no socket for operators");
+            None
+        }
+    };
     let mut stop = StopSignals::listen()?;
     print(
         &args,

@@ -31,6 +31,8 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // HTTP clients take the process's cryptography; there is one, the same that the host's TLS has.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse_from(args::with_dashes(std::env::args_os()));
     let outcome = match cli.command {
         Command::Worker => Ok(cryptlet_container::worker::main()),

@@ -8,7 +8,7 @@ use alloy::genesis::Genesis;
 use anyhow::{Context, Result, bail};
 use cryptlet_node::{
     ChainSpec,
-    chain_file::{self, BlockSource, ReplayReport, Replaying},
+    chain_file::{self, BlockSource, ChainFileError, ReplayReport, Replaying},
     store::{ChainStore, StoreOptions},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -70,6 +70,7 @@ impl Imported {
 fn import_file(spec: &ChainSpec, chain: &ChainStore, file: &Path, output: OutputArgs) -> Result<ReplayReport> {
     let bar = bar(file, output)?;
     let source = open(file)?;
+    let is_plain = source.genesis().is_none();
     let mut progress = |progress: chain_file::Progress| {
         bar.set_position(progress.bytes);
         bar.set_message(format!("block {}", progress.block_number));
@@ -77,7 +78,20 @@ fn import_file(spec: &ChainSpec, chain: &ChainStore, file: &Path, output: Output
     let mut replaying = Replaying { progress: &mut progress, block: &mut |_| {} };
     let report = chain_file::import(spec, chain, source, None, &mut replaying);
     bar.finish_and_clear();
-    Ok(report?)
+    match report {
+        Err(error) if is_plain && (spec.limits().is_some() || spec.takes_dev_edits()) && blames_block(&error) => {
+            Err(error).context(PLAIN_FORMAT)
+        }
+        report => Ok(report?),
+    }
+}
+
+/// What is likely wrong when a block of such a file does not verify.
+const PLAIN_FORMAT: &str = "the file is plain RLP, which has no place for what this chain's blocks carry besides transactions \
+     (answers of cryptlets, edits of a dev chain); if they carry any, export the chain with --format cryptlet";
+
+fn blames_block(error: &ChainFileError) -> bool {
+    matches!(error, ChainFileError::Block(fault) if fault.blames_block())
 }
 
 fn open(file: &Path) -> Result<BlockSource<BufReader<File>>> {

@@ -2,13 +2,14 @@
 
 use crate::{
     chain_spec::ChainSpec,
-    execute::{BlockFault, Execution, FinishedBlock, RunOutcome},
+    execute::{BLOCK_BYTES_MAX, BlockFault, Execution, FinishedBlock, RunOutcome},
     pool::{Best, PooledEntry},
     store::ChainStore,
     types::Header,
 };
 use alloy::consensus::{Sealed, Transaction as _};
 use alloy::eips::Encodable2718;
+use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B256;
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_primitives::{DevEdits, Invocation};
@@ -90,12 +91,13 @@ pub fn assemble(
     transcripts: &mut impl Transcripts,
 ) -> Result<Assembled, BlockFault> {
     let BlockPlan { spec, parent, chain, header, edits, transactions_max, transaction_bytes_max, allow_empty } = plan;
+    let transaction_bytes_max = transaction_bytes_max.min(transaction_bytes_that_fit(spec, &header));
     let mut execution = Execution::begin_edited(spec, chain, parent, header, edits)?;
     let mut unfit = Vec::new();
     let (mut transactions, mut bytes) = (Vec::new(), 0);
     while transactions.len() < transactions_max {
         let Some(candidate) = candidates.next() else { break };
-        let length = candidate.transaction().encode_2718_len();
+        let length = candidate.transaction().encode_2718_len() + LENGTH_BYTES;
         let fits = candidate.transaction().gas_limit() <= execution.gas_left()
             && bytes + length <= transaction_bytes_max
             && execution.blob_gas_left() >= candidate.transaction().blob_gas_used().unwrap_or_default();
@@ -121,6 +123,19 @@ pub fn assemble(
     let transactions = transactions.iter().map(|entry| entry.transaction().clone()).collect();
     let block = execution.finish()?.seal(chain, parent, transactions)?;
     Ok(Assembled { block: Some(block), unfit })
+}
+
+/// Bytes that a list adds to an item of it at most: how long it is.
+const LENGTH_BYTES: usize = 4;
+/// Bytes of a block besides its transactions: the header, and how long each part is.
+const REST_BYTES: usize = 2 * 1024;
+
+/// EIP-7934: from Osaka on the rules say how long a block may be.
+fn transaction_bytes_that_fit(spec: &ChainSpec, header: &Header) -> usize {
+    match spec.is_osaka_active_at_timestamp(header.timestamp) {
+        true => BLOCK_BYTES_MAX - REST_BYTES,
+        false => usize::MAX,
+    }
 }
 
 enum Inclusion {

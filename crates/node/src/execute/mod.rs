@@ -34,5 +34,6 @@ pub use recovered::RecoveredBlock;
 pub use replay::{ReplayedBlock, replay_block};
 pub use rerun::Rerun;
 pub use uncles::{Ancestor, UNCLE_ANCESTORS_MAX, UNCLES_MAX, validate_uncles};
+pub(crate) use validate::BLOCK_BYTES_MAX;
 pub use validate::{ParentBlock, validate_header};
 pub use watched::{BlockState, Watched};

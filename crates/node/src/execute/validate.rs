@@ -23,7 +23,7 @@ const EXTRA_DATA_BYTES_MAX: usize = 32;
 const GAS_LIMIT_MAX: u64 = i64::MAX as u64;
 
 /// EIP-7934: bytes of a block from Osaka on, at most: 10 MiB, less 2 MiB for what carries it.
-const BLOCK_BYTES_MAX: usize = 8 << 20;
+pub(crate) const BLOCK_BYTES_MAX: usize = 8 << 20;
 
 /// EIP-779: extra data of the ten blocks from the DAO fork on, on the side that made it.
 const DAO_EXTRA_DATA: &[u8] = b"dao-hard-fork";

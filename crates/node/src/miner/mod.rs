@@ -45,7 +45,7 @@ pub struct MinerConfig {
     pub in_flight_max: usize,
     /// Transactions of one block, if blocks take more than one.
     pub transactions_per_block_max: usize,
-    /// Bytes of encoded transactions of one block.
+    /// Bytes of encoded transactions of one block; from Osaka on EIP-7934 has a bound of its own.
     pub transaction_bytes_per_block_max: usize,
     /// States kept below the head; `None` keeps all (an archive).
     pub states_kept: Option<u64>,
@@ -60,7 +60,7 @@ impl Default for MinerConfig {
             patience_ms: 15_000,
             in_flight_max: 256,
             transactions_per_block_max: 10_000,
-            transaction_bytes_per_block_max: 8 * 1024 * 1024,
+            transaction_bytes_per_block_max: 32 * 1024 * 1024,
             states_kept: None,
         }
     }

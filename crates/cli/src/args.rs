@@ -3,7 +3,7 @@
 use crate::rpc_args::RpcArgs;
 use alloy::primitives::{Address, B256};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cryptlet_node::chain_spec::EthereumHardfork;
+use cryptlet_node::chain_spec::{CODE_BYTES_MAX_MAX, EthereumHardfork};
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 const EXAMPLES: &str = "\
@@ -60,6 +60,12 @@ fn hardfork(name: &str) -> Result<EthereumHardfork, String> {
         other => other.parse().ok().filter(|fork| *fork <= newest),
     };
     known.ok_or_else(|| format!("`{name}` is not a fork from frontier to {}", newest.name().to_lowercase()))
+}
+
+/// How many words a phrase may have (BIP-39).
+fn words(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| [12, 15, 18, 21, 24].contains(count));
+    count.ok_or_else(|| format!("`{text}` is not 12, 15, 18, 21 or 24"))
 }
 
 /// Reads a time in seconds, with fractions, as milliseconds.
@@ -119,6 +125,12 @@ pub(crate) struct NodeArgs {
         help_heading = "Mining"
     )]
     pub(crate) block_time_ms: Option<u64>,
+    /// With --block-time: mine on arrival as well
+    #[arg(long, requires = "block_time_ms", help_heading = "Mining")]
+    pub(crate) mixed_mining: bool,
+    /// What comes first in a block: whatever pays most, or whatever came first
+    #[arg(long, value_enum, default_value_t = Order::Fees, help_heading = "Mining")]
+    pub(crate) order: Order,
     /// Build no blocks: only serve
     #[arg(long, alias = "no-mine", conflicts_with = "block_time_ms", help_heading = "Mining")]
     pub(crate) no_mining: bool,
@@ -142,12 +154,36 @@ pub(crate) struct NodeArgs {
     /// BIP-39 phrase the dev accounts derive from, at m/44'/60'/0'/0/N
     #[arg(long, short = 'm', value_name = "PHRASE", default_value = crate::dev::MNEMONIC, hide_default_value = true, help_heading = "Dev chain")]
     pub(crate) mnemonic: String,
+    /// Derive the dev accounts from a new phrase of so many words instead; the node prints it
+    #[arg(long, value_name = "WORDS", num_args = 0..=1, default_missing_value = "12", conflicts_with = "mnemonic", value_parser = words, help_heading = "Dev chain")]
+    pub(crate) mnemonic_random: Option<usize>,
     /// Path the dev accounts derive from instead; the number of the account is appended
     #[arg(long, value_name = "PATH", default_value = crate::dev::DERIVATION_PATH, help_heading = "Dev chain")]
     pub(crate) derivation_path: String,
     /// Gas of a block of the dev chain
     #[arg(long, value_name = "GAS", value_parser = clap::value_parser!(u64).range(1_000_000..), help_heading = "Dev chain")]
     pub(crate) gas_limit: Option<u64>,
+    /// Let a block of the dev chain hold as much as gas can be counted
+    #[arg(long, conflicts_with = "gas_limit", requires = "dev", help_heading = "Dev chain")]
+    pub(crate) disable_block_gas_limit: bool,
+    /// Bytes of a contract's code on the dev chain, instead of EIP-170's 24576. It is part of the genesis
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..=i64::from(CODE_BYTES_MAX_MAX)), requires = "dev", help_heading = "Dev chain")]
+    pub(crate) code_size_limit: Option<u32>,
+    /// Let contracts of the dev chain have any size. It is part of the genesis
+    #[arg(long, conflicts_with = "code_size_limit", requires = "dev", help_heading = "Dev chain")]
+    pub(crate) disable_code_size_limit: bool,
+    /// Gas price that is suggested on a dev chain before London, in wei; from London on the base fee and the tips say it
+    #[arg(long, value_name = "WEI", requires = "dev", help_heading = "Dev chain")]
+    pub(crate) gas_price: Option<u128>,
+    /// Suggest no tip as long as no block has paid one
+    #[arg(long, help_heading = "Dev chain")]
+    pub(crate) disable_min_priority_fee: bool,
+    /// Let eth_sendTransaction send for everybody, as anvil_autoImpersonateAccount does
+    #[arg(long, requires = "dev", help_heading = "Dev chain")]
+    pub(crate) auto_impersonate: bool,
+    /// Blocks that "safe" is behind the head, and "finalized" behind that [default: both are the head]
+    #[arg(long, value_name = "BLOCKS", default_value_t = 0, hide_default_value = true, help_heading = "Dev chain")]
+    pub(crate) slots_in_an_epoch: u64,
     /// Base fee of the dev chain's first block, in wei
     #[arg(long = "block-base-fee-per-gas", visible_alias = "base-fee", value_name = "WEI", help_heading = "Dev chain")]
     pub(crate) base_fee: Option<u64>,
@@ -169,6 +205,8 @@ pub(crate) struct NodeArgs {
 
     #[command(flatten)]
     pub(crate) state: StateArgs,
+    #[command(flatten)]
+    pub(crate) unneeded: UnneededArgs,
     #[command(flatten)]
     pub(crate) fork: ForkArgs,
 
@@ -196,9 +234,11 @@ pub(crate) struct NodeArgs {
     /// Blocks below the head whose states are kept; 0 keeps all of them (an archive)
     #[arg(
         long = "history.state",
-        alias = "prune-states-older-than",
+        aliases = ["prune-states-older-than", "prune-history"],
         value_name = "BLOCKS",
+        num_args = 0..=1,
         default_value_t = 0,
+        default_missing_value = "256",
         help_heading = "Storage"
     )]
     pub(crate) history_state: u64,
@@ -207,6 +247,45 @@ pub(crate) struct NodeArgs {
     pub(crate) accept_lost_blocks: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Flags of anvil that ask for what this node does anyway, or for what it has no need of: scripts that give them run.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Accepted for the sake of anvil's users, and without effect")]
+pub(crate) struct UnneededArgs {
+    /// Any transaction can be traced at any time
+    #[arg(long)]
+    steps_tracing: bool,
+    /// All blocks are kept, on the disk
+    #[arg(long, value_name = "BLOCKS")]
+    transaction_block_keeper: Option<u64>,
+    /// States are kept on the disk; see --history.state
+    #[arg(long, value_name = "N")]
+    max_persisted_states: Option<u64>,
+    /// States of the past are dumped and kept unless --history.state says otherwise
+    #[arg(long)]
+    preserve_historical_states: bool,
+    /// The gas of a transaction is limited from Osaka on (EIP-7825), as the rules have it
+    #[arg(long)]
+    enable_tx_gas_limit: bool,
+    /// The node prints no console.log
+    #[arg(long)]
+    disable_console_log: bool,
+    /// The forked chain is asked as fast as it answers
+    #[arg(long, alias = "no-rpc-rate-limit")]
+    no_rate_limit: bool,
+    /// See --no-rate-limit
+    #[arg(long, alias = "cups", value_name = "CUPS")]
+    compute_units_per_second: Option<u64>,
+}
+
+/// What comes first in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    /// Whatever pays most
+    Fees,
+    /// Whatever came first
+    Fifo,
 }
 
 /// Another chain to continue.
@@ -222,9 +301,18 @@ pub(crate) struct ForkArgs {
     /// Keep nothing of what was fetched for the next time (else: $XDG_CACHE_HOME/cryptlet/fork)
     #[arg(long, requires = "fork_url")]
     pub(crate) no_storage_caching: bool,
+    /// Where what was fetched is kept for the next time
+    #[arg(long, value_name = "DIR", requires = "fork_url", conflicts_with = "no_storage_caching")]
+    pub(crate) cache_path: Option<PathBuf>,
+    /// Header of every request to the forked chain, as `NAME: VALUE`; may be given more than once
+    #[arg(long, alias = "fork-headers", value_name = "HEADER", requires = "fork_url")]
+    pub(crate) fork_header: Vec<String>,
     /// Times a request to the forked chain is made again
     #[arg(long, alias = "retries", value_name = "N", default_value_t = 5, requires = "fork_url")]
     pub(crate) fork_retries: u32,
+    /// Milliseconds before it is made again, twice as many before every further time
+    #[arg(long = "fork-retry-backoff", value_name = "MS", default_value_t = 250, requires = "fork_url")]
+    pub(crate) fork_retry_backoff_ms: u64,
     /// Milliseconds the forked chain has for one answer
     #[arg(long, alias = "timeout", value_name = "MS", default_value_t = 45_000, requires = "fork_url")]
     pub(crate) fork_timeout_ms: u64,

@@ -2,7 +2,7 @@
 //! calling before it says that it is ready.
 
 use crate::{
-    args::{NodeArgs, Simulation},
+    args::{NodeArgs, Order, Simulation},
     data::DataFolder,
     dev::{self, Accounts, Deployments, Ready},
     fabric::{FabricAccess, FabricSeam},
@@ -20,8 +20,10 @@ use anyhow::{Context, Result, bail};
 use cryptlet_node::{
     ChainSpec, Fabric, NoFabric, Node, NodeConfig, NodeHandle,
     build::Cadence,
+    chain_spec::EthereumHardfork,
     fork::ForkCache,
     miner::MinerConfig,
+    pool::PoolOrder,
     rpc::{RpcConfig, RpcServer},
     service::{SimulationLimits, SimulationPolicies, SimulationPolicy},
     store::{ChainStore, StoreError, StoreOptions},
@@ -70,7 +72,12 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     if let Some(timestamp) = args.timestamp.filter(|_| args.dev && node.head().number == 0) {
         node.time().set_now(timestamp);
     }
-    let server = RpcServer::start(node.clone(), rpc_config(&args, accounts.as_ref(), fabric.as_ref())?).await?;
+    if args.auto_impersonate {
+        node.insecure_impersonate_everybody();
+    }
+    let rpc =
+        RpcConfig { datadir: Some(data.path().to_owned()), ..rpc_config(&args, accounts.as_ref(), fabric.as_ref())? };
+    let server = RpcServer::start(node.clone(), rpc).await?;
     let metrics = match args.metrics {
         Some(listen) => Some(MetricsServer::start(node.clone(), listen).await?),
         None => None,
@@ -186,6 +193,10 @@ fn node_config(args: &NodeArgs) -> NodeConfig {
             states_kept: (args.history_state > 0).then_some(args.history_state),
             ..MinerConfig::default()
         },
+        order: match args.order {
+            Order::Fees => PoolOrder::Fees,
+            Order::Fifo => PoolOrder::Arrival,
+        },
         simulation: SimulationLimits {
             policies: SimulationPolicies { default, ..SimulationPolicies::default() },
             gas_max: args.rpc.gas_cap(),
@@ -206,6 +217,13 @@ fn rpc_config(args: &NodeArgs, accounts: Option<&Accounts>, fabric: Option<&Fabr
         None => RpcConfig::public(listen),
     };
     let mut config = args.rpc.configure(defaults, args.datadir.as_deref())?;
+    config.blocks_per_epoch = args.slots_in_an_epoch;
+    if args.disable_min_priority_fee {
+        config.default_tip = 0;
+    }
+    if let Some(price) = args.gas_price.filter(|_| args.hardfork < EthereumHardfork::London) {
+        config.default_tip = price;
+    }
     for key in &args.insecure_unlock {
         config
             .insecure_accounts
@@ -217,7 +235,7 @@ fn rpc_config(args: &NodeArgs, accounts: Option<&Accounts>, fabric: Option<&Fabr
 /// Goes over to the way of mining that the flags ask for.
 async fn begin_mining(args: &NodeArgs, node: &NodeHandle) -> Result<()> {
     if let Some(interval_ms) = args.block_time_ms {
-        node.set_automine(false).await?;
+        node.set_automine(args.mixed_mining).await?;
         node.set_block_interval_ms(Some(interval_ms)).await?;
     } else if args.no_mining {
         node.set_automine(false).await?;

@@ -68,6 +68,9 @@ pub(crate) struct RpcArgs {
     #[arg(long = "ipcdisable", conflicts_with = "ipcpath")]
     ipcdisable: bool,
 
+    /// Run tracers that clients write in JavaScript. A script can use up the node's memory and end it [default: on a dev chain]
+    #[arg(long = "rpc.insecure-scripts")]
+    insecure_scripts: bool,
     /// Gas of one eth_call, eth_estimateGas or eth_simulateV1; 0 for no bound
     #[arg(long = "rpc.gascap", value_name = "GAS", default_value_t = 50_000_000)]
     gas_cap: u64,
@@ -95,6 +98,9 @@ pub(crate) struct RpcArgs {
     /// Megabytes of one request
     #[arg(long = "rpc.max-request-size", value_name = "MB", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_request_size: u32,
+    /// Let a request be as long as it likes (4 GB)
+    #[arg(long, conflicts_with = "max_request_size")]
+    no_request_size_limit: bool,
     /// Megabytes of one answer
     #[arg(long = "rpc.max-response-size", value_name = "MB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     max_response_size: u32,
@@ -145,6 +151,7 @@ impl RpcArgs {
         Ok(RpcConfig {
             cors,
             client_version: self.client_version.clone(),
+            insecure_scripts: defaults.insecure_scripts || self.insecure_scripts,
             hosts: self.http_vhosts.clone().map_or(defaults.hosts, VirtualHosts::List),
             namespaces: self.http_api.as_deref().map_or(defaults.namespaces, chosen),
             websocket,
@@ -155,7 +162,11 @@ impl RpcArgs {
                 log_blocks_max: if self.range_limit == 0 { u64::MAX } else { self.range_limit },
                 logs_max: self.max_logs,
                 connections_max: self.max_connections,
-                request_bytes_max: self.max_request_size * 1024 * 1024,
+                request_bytes_max: if self.no_request_size_limit {
+                    u32::MAX
+                } else {
+                    self.max_request_size * 1024 * 1024
+                },
                 response_bytes_max: self.max_response_size * 1024 * 1024,
                 call_time_max: Duration::from_millis(self.evm_timeout_ms()),
                 transaction_fee_ether_max: (ether_max > 0.0).then_some(ether_max),

@@ -11,6 +11,8 @@ mod signing;
 
 #[path = "rpc/accounts.rs"]
 mod accounts;
+#[path = "rpc/admin.rs"]
+mod admin;
 #[path = "rpc/calls.rs"]
 mod calls;
 #[path = "rpc/cheat_replay.rs"]

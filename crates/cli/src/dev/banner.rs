@@ -25,6 +25,8 @@ pub(crate) struct Ready {
     chain_id: u64,
     genesis_hash: B256,
     accounts: Vec<Account>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mnemonic: Option<String>,
     operator: Option<String>,
     contracts: BTreeMap<String, String>,
     cryptlets: BTreeMap<String, CryptletId>,
@@ -58,6 +60,7 @@ impl Ready {
             chain_id,
             genesis_hash,
             accounts: accounts.map(|accounts| accounts.funded.iter().map(account).collect()).unwrap_or_default(),
+            mnemonic: accounts.map(|accounts| accounts.mnemonic.clone()),
             operator: accounts.map(|accounts| checksummed(accounts.operator.address())),
             contracts: deployments.contracts.into_iter().map(|(name, address)| (name, checksummed(address))).collect(),
             cryptlets: deployments.cryptlets,
@@ -105,13 +108,10 @@ fn page(ready: &Ready, args: &NodeArgs) -> String {
         "Private Keys",
         numbered(accounts.iter().map(|account| hex::encode_prefixed(account.private_key)).collect()),
     );
-    if !accounts.is_empty() {
+    if let Some(mnemonic) = &ready.mnemonic {
         section(
             "Wallet",
-            vec![
-                format!("Mnemonic:          {}", args.mnemonic),
-                format!("Derivation path:   {}", args.derivation_path),
-            ],
+            vec![format!("Mnemonic:          {mnemonic}"), format!("Derivation path:   {}", args.derivation_path)],
         );
     }
     section("Cryptlets", ready.cryptlets.iter().map(|(name, id)| named(name, id.to_string())).collect());

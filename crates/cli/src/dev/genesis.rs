@@ -4,17 +4,30 @@ use crate::args::NodeArgs;
 use alloy::{
     genesis::{Genesis, GenesisAccount},
     primitives::{U256, utils::Unit},
-    signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
+    signers::{
+        k256::elliptic_curve::rand_core::OsRng,
+        local::{
+            MnemonicBuilder, PrivateKeySigner,
+            coins_bip39::{English, Mnemonic},
+        },
+    },
 };
 use anyhow::{Context, Result};
-use cryptlet_node::chain_spec::{DEV_CHAIN_ID, dev_accounts, dev_genesis_at, dev_operator, remove_fabric};
+use cryptlet_node::chain_spec::{
+    CODE_BYTES_MAX_MAX, DEV_CHAIN_ID, dev_accounts, dev_genesis_at, dev_operator, limit_code, remove_fabric,
+};
 use cryptlet_primitives::FabricLimits;
 
 /// Where the dev accounts of every development node are.
 pub(crate) const DERIVATION_PATH: &str = "m/44'/60'/0'/0/";
 
+/// The highest gas limit that a header may have.
+const GAS_LIMIT_MAX: u64 = i64::MAX as u64;
+
 /// The keys of a dev chain. They are public: they guard nothing.
 pub(crate) struct Accounts {
+    /// Where the funded ones come from.
+    pub(crate) mnemonic: String,
     /// Funded, printed, unlocked.
     pub(crate) funded: Vec<PrivateKeySigner>,
     /// Deploys and registers, so that the others start at nonce 0.
@@ -24,15 +37,20 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub(crate) fn derive(args: &NodeArgs) -> Result<Self> {
         let folder = args.derivation_path.trim_end_matches('/');
+        let mnemonic = match args.mnemonic_random {
+            Some(words) => Mnemonic::<English>::new_with_count(&mut OsRng, words)?.to_phrase(),
+            None => args.mnemonic.clone(),
+        };
         let key = |index: u32| {
             MnemonicBuilder::<English>::default()
-                .phrase(args.mnemonic.as_str())
+                .phrase(mnemonic.as_str())
                 .derivation_path(format!("{folder}/{index}"))
                 .with_context(|| format!("--derivation-path {folder:?} is not one; write e.g. {DERIVATION_PATH}"))?
                 .build()
                 .context("--mnemonic is not a valid BIP-39 phrase; it needs 12 to 24 words of the English list")
         };
-        Ok(Self { funded: (0..args.accounts).map(key).collect::<Result<_>>()?, operator: dev_operator() })
+        let funded = (0..args.accounts).map(key).collect::<Result<_>>()?;
+        Ok(Self { mnemonic, funded, operator: dev_operator() })
     }
 }
 
@@ -48,6 +66,13 @@ pub(crate) fn genesis(args: &NodeArgs, accounts: &Accounts) -> Genesis {
     }
     genesis.config.chain_id = args.chain_id.unwrap_or(DEV_CHAIN_ID);
     genesis.gas_limit = args.gas_limit.unwrap_or(genesis.gas_limit);
+    if args.disable_block_gas_limit {
+        genesis.gas_limit = GAS_LIMIT_MAX;
+    }
+    let code_bytes_max = args.code_size_limit.or(args.disable_code_size_limit.then_some(CODE_BYTES_MAX_MAX));
+    if let Some(bytes_max) = code_bytes_max {
+        limit_code(&mut genesis, bytes_max);
+    }
     genesis.base_fee_per_gas = args.base_fee.map(u128::from).or(genesis.base_fee_per_gas);
     genesis.timestamp = args.timestamp.unwrap_or(genesis.timestamp);
     for account in dev_accounts().into_iter().chain([dev_operator()]) {

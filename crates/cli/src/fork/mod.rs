@@ -46,7 +46,8 @@ impl Fork {
             "the data folder holds a fork of chain {}, and {url} is a node of chain {chain_id}",
             point.chain_id
         );
-        let cache = (!args.no_storage_caching).then(|| CacheFile::open(&cache_folder(), &point)).transpose()?;
+        let folder = || args.cache_path.clone().unwrap_or_else(cache_folder);
+        let cache = (!args.no_storage_caching).then(|| CacheFile::open(&folder(), &point)).transpose()?;
         Ok(Some(Self { point, source: Arc::new(source.at(point.block_number, cache)) }))
     }
 

@@ -7,7 +7,13 @@ use alloy::{
     primitives::{B256, Bytes, U64, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::{client::BatchRequest, types::Header},
-    transports::{RpcError, TransportResult},
+    transports::{
+        RpcError, TransportResult,
+        http::reqwest::{
+            self,
+            header::{HeaderMap, HeaderName, HeaderValue},
+        },
+    },
 };
 use anyhow::{Context, Result};
 use cryptlet_node::fork::{BaseAccount, BaseKey, BaseValue, ForkFault, ForkSource, ForwardOutcome};
@@ -19,8 +25,6 @@ use std::{sync::Arc, time::Duration};
 const ROWS_PER_BATCH: usize = 30;
 /// Batches under way at once.
 const BATCHES_MAX: usize = 4;
-/// Rest before the first retry; each further one is twice as long.
-const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// A node of the other chain, asked about the state after one block. Clones are cheap.
 #[derive(Clone)]
@@ -29,16 +33,29 @@ pub(crate) struct RemoteChain {
     block_number: u64,
     cache: Option<Arc<CacheFile>>,
     retries: u32,
+    retry_after: Duration,
     timeout: Duration,
+}
+
+/// Reads `NAME: VALUE`, as anvil and curl have it.
+fn headers(given: &[String]) -> Result<HeaderMap> {
+    let read = |line: &String| -> Result<(HeaderName, HeaderValue)> {
+        let (name, value) = line.split_once(':').context("there is no colon")?;
+        Ok((name.trim().parse()?, value.trim().parse()?))
+    };
+    let wrong = |line: &String| format!("--fork-header {line:?} is not a header; write NAME: VALUE");
+    given.iter().map(|line| read(line).with_context(|| wrong(line))).collect()
 }
 
 impl RemoteChain {
     pub(super) fn connect(url: &str, args: &ForkArgs) -> Result<Self> {
         let url =
             url.parse().with_context(|| format!("{url} is not a URL; it should look like http://127.0.0.1:8545"))?;
-        let provider = ProviderBuilder::new().disable_recommended_fillers().connect_http(url).erased();
+        let client = reqwest::Client::builder().default_headers(headers(&args.fork_header)?).build()?;
+        let provider = ProviderBuilder::new().disable_recommended_fillers().connect_reqwest(client, url).erased();
         let timeout = Duration::from_millis(args.fork_timeout_ms);
-        Ok(Self { provider, block_number: 0, cache: None, retries: args.fork_retries, timeout })
+        let retry_after = Duration::from_millis(args.fork_retry_backoff_ms);
+        Ok(Self { provider, block_number: 0, cache: None, retries: args.fork_retries, retry_after, timeout })
     }
 
     /// The same, for the state after this block.
@@ -57,7 +74,8 @@ impl RemoteChain {
 
     /// Asks until there is an answer, a few times at most.
     async fn again<T, F: Future<Output = TransportResult<T>>>(&self, ask: impl Fn() -> F) -> Result<T, ForkFault> {
-        let mut rest = RETRY_AFTER;
+        // Each rest is twice as long as the one before.
+        let mut rest = self.retry_after;
         for attempt in 0.. {
             let why = match tokio::time::timeout(self.timeout, ask()).await {
                 Ok(Ok(answer)) => return Ok(answer),

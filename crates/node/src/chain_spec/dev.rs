@@ -1,6 +1,6 @@
 //! The chain of `cryptlet node --dev`.
 
-use super::genesis::{DEV_EDITS_SETTING, FABRIC_SETTING};
+use super::genesis::{CODE_SIZE_SETTING, DEV_EDITS_SETTING, FABRIC_SETTING};
 use super::system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 use alloy::genesis::{ChainConfig, Genesis, GenesisAccount};
 use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
@@ -99,6 +99,12 @@ pub fn remove_fabric(genesis: &mut Genesis) {
     {
         genesis.alloc.remove(&address);
     }
+}
+
+/// Lets contracts have this many bytes of code, instead of EIP-170's 24,576. Whoever replays the chain reads it in its genesis.
+pub fn limit_code(genesis: &mut Genesis, bytes_max: u32) {
+    let set = genesis.config.extra_fields.insert_value(CODE_SIZE_SETTING.to_owned(), bytes_max);
+    set.expect("JSON can hold a number");
 }
 
 fn dev_config(limits: &FabricLimits) -> ChainConfig {

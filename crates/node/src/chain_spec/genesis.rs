@@ -23,6 +23,12 @@ pub enum GenesisError {
     /// Neither true nor false.
     #[error("config.{DEV_EDITS_SETTING} is neither true nor false: {0}")]
     DevEditsJson(serde_json::Error),
+    /// No number of bytes.
+    #[error("config.{CODE_SIZE_SETTING} is not a number of bytes: {0}")]
+    CodeSizeJson(serde_json::Error),
+    /// Out of range.
+    #[error("config.{CODE_SIZE_SETTING} is {0}; it is at least 1 and at most {CODE_BYTES_MAX_MAX} bytes")]
+    CodeSize(u32),
     /// The delegate's limits make no sense.
     #[error("config.cryptletFabric: {0}")]
     Limits(#[from] LimitsError),
@@ -140,6 +146,12 @@ pub(crate) const FABRIC_SETTING: &str = "cryptletFabric";
 /// The setting that lets blocks carry development edits.
 pub(crate) const DEV_EDITS_SETTING: &str = "cryptletDevEdits";
 
+/// The setting that stands in the place of EIP-170's bound on code; initialization code may be twice as long (EIP-3860).
+pub(crate) const CODE_SIZE_SETTING: &str = "cryptletCodeSizeLimit";
+
+/// The highest of these bounds: what no block has the gas for.
+pub const CODE_BYTES_MAX_MAX: u32 = 1 << 30;
+
 /// Least gas limit of a block.
 pub(crate) const GAS_LIMIT_MIN: u64 = 5_000;
 
@@ -191,6 +203,16 @@ pub(super) fn fabric_limits(genesis: &Genesis) -> Result<Option<FabricLimits>, G
 pub(super) fn takes_dev_edits(genesis: &Genesis) -> Result<bool, GenesisError> {
     let setting = genesis.config.extra_fields.get_deserialized::<bool>(DEV_EDITS_SETTING);
     Ok(setting.transpose().map_err(GenesisError::DevEditsJson)?.unwrap_or_default())
+}
+
+/// Bytes of a contract's code, if they are not those of EIP-170.
+pub(super) fn code_bytes_max(genesis: &Genesis) -> Result<Option<usize>, GenesisError> {
+    let read = genesis.config.extra_fields.get_deserialized::<u32>(CODE_SIZE_SETTING);
+    let Some(bytes_max) = read.transpose().map_err(GenesisError::CodeSizeJson)? else { return Ok(None) };
+    if bytes_max == 0 || bytes_max > CODE_BYTES_MAX_MAX {
+        return Err(GenesisError::CodeSize(bytes_max));
+    }
+    Ok(Some(bytes_max as usize))
 }
 
 /// Where the chain was forked from another, if it was.

@@ -12,10 +12,11 @@ mod system_contracts;
 mod tests;
 
 pub use dev::{
-    DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator, remove_fabric,
+    DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator, limit_code,
+    remove_fabric,
 };
 pub(crate) use genesis::GAS_LIMIT_MIN;
-pub use genesis::{GenesisError, genesis_header};
+pub use genesis::{CODE_BYTES_MAX_MAX, GenesisError, genesis_header};
 pub use rules::BlockRules;
 pub use system_contracts::{InitialPolicy, SystemContracts, delegate_account};
 
@@ -33,6 +34,7 @@ use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, U256, map::HashSet};
 use cryptlet_primitives::{FabricDomain, FabricLimits};
+use revm::primitives::eip3860::MAX_INITCODE_SIZE;
 use std::sync::Arc;
 
 /// The rules of one chain.
@@ -45,6 +47,7 @@ pub struct ChainSpec {
     blob_schedule: BlobScheduleBlobParams,
     limits: Option<FabricLimits>,
     takes_dev_edits: bool,
+    code_bytes_max: Option<usize>,
     fork: Option<Fork>,
 }
 
@@ -63,6 +66,7 @@ impl ChainSpec {
         let hardforks = forks::hardforks(&genesis.config);
         let limits = genesis::fabric_limits(&genesis)?;
         let takes_dev_edits = genesis::takes_dev_edits(&genesis)?;
+        let code_bytes_max = genesis::code_bytes_max(&genesis)?;
         let fork = genesis::fork_point(&genesis)?;
         let own = |point| Fork { point, own: Arc::new(genesis.alloc.keys().copied().collect()) };
         let fork = fork.map(own);
@@ -70,7 +74,17 @@ impl ChainSpec {
         let genesis_header = genesis_header(&genesis, &hardforks);
         let genesis_hash = genesis_header.hash_slow();
         let blob_schedule = genesis.config.blob_schedule_blob_params();
-        Ok(Self { genesis, genesis_header, genesis_hash, hardforks, blob_schedule, limits, takes_dev_edits, fork })
+        Ok(Self {
+            genesis,
+            genesis_header,
+            genesis_hash,
+            hardforks,
+            blob_schedule,
+            limits,
+            takes_dev_edits,
+            code_bytes_max,
+            fork,
+        })
     }
 
     /// Reads a genesis file.
@@ -117,6 +131,16 @@ impl ChainSpec {
     /// May blocks carry development edits (request `0xCE`)? `config.cryptletDevEdits` says so.
     pub fn takes_dev_edits(&self) -> bool {
         self.takes_dev_edits
+    }
+
+    /// Bytes of a contract's code, if `config.cryptletCodeSizeLimit` says something else than EIP-170.
+    pub fn code_bytes_max(&self) -> Option<usize> {
+        self.code_bytes_max
+    }
+
+    /// Bytes of the code that makes a contract (EIP-3860).
+    pub fn init_code_bytes_max(&self) -> usize {
+        self.code_bytes_max.map_or(MAX_INITCODE_SIZE, |bytes_max| bytes_max * 2)
     }
 
     /// Where the chain was forked from another, if it was: `config.cryptletFork` says so.

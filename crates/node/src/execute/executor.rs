@@ -96,7 +96,13 @@ pub enum RunOutcome {
 
 /// The environment of the EVM in a block with this header.
 pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
-    EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), spec.blob_params_at(header.timestamp))
+    let blob_params = spec.blob_params_at(header.timestamp);
+    let mut env = EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), blob_params);
+    if let Some(bytes_max) = spec.code_bytes_max() {
+        env.cfg_env.limit_contract_code_size = Some(bytes_max);
+        env.cfg_env.limit_contract_initcode_size = Some(spec.init_code_bytes_max());
+    }
+    env
 }
 
 /// The block by number and hash.

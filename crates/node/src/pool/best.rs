@@ -1,6 +1,6 @@
 //! The order in which a builder sees the pool.
 
-use super::{PooledEntry, heads::Fees};
+use super::{PoolOrder, PooledEntry, heads::Fees};
 use alloy_primitives::{Address, map::HashMap};
 use std::{
     cmp::{Ordering, Reverse},
@@ -11,6 +11,7 @@ use std::{
 /// The executable transactions of the pool as it was when this was made, best first. Nonce order holds within a sender.
 #[derive(Debug)]
 pub struct Best {
+    order: PoolOrder,
     base_fee: u64,
     blob_base_fee: u128,
     heads: BinaryHeap<Candidate>,
@@ -22,14 +23,19 @@ pub struct Best {
 
 #[derive(Debug)]
 struct Candidate {
-    tip: u128,
+    /// What ranks it, before its arrival.
+    price: u128,
     entry: Arc<PooledEntry>,
 }
 
 impl Best {
-    pub(super) fn new(queues: impl IntoIterator<Item = (Address, Vec<Arc<PooledEntry>>)>, fees: Fees) -> Self {
+    pub(super) fn new(
+        queues: impl IntoIterator<Item = (Address, Vec<Arc<PooledEntry>>)>,
+        fees: Fees,
+        order: PoolOrder,
+    ) -> Self {
         let Fees { base_fee, blob_base_fee } = fees;
-        let mut best = Self { base_fee, blob_base_fee, ..Self::in_order(Vec::new()) };
+        let mut best = Self { order, base_fee, blob_base_fee, ..Self::in_order(Vec::new()) };
         for (sender, entries) in queues {
             best.behind.insert(sender, entries.into());
             best.promote(sender);
@@ -40,6 +46,7 @@ impl Best {
     /// Exactly these, in this order, wherever they come from.
     pub fn in_order(entries: Vec<PooledEntry>) -> Self {
         Self {
+            order: PoolOrder::Fees,
             base_fee: 0,
             blob_base_fee: 0,
             heads: BinaryHeap::new(),
@@ -65,7 +72,7 @@ impl Best {
         let Some(entry) = self.behind.get_mut(&sender).and_then(VecDeque::pop_front) else { return };
         let tip = entry.tip_at(self.base_fee).filter(|_| entry.pays_blobs_at(self.blob_base_fee));
         match tip {
-            Some(tip) => self.heads.push(Candidate { tip, entry }),
+            Some(tip) => self.heads.push(Candidate { price: self.order.price(tip), entry }),
             // It cannot pay now, so nothing behind it can run either.
             None => drop(self.behind.remove(&sender)),
         }
@@ -90,7 +97,7 @@ impl Iterator for Best {
 
 impl Candidate {
     fn rank(&self) -> (u128, Reverse<u64>) {
-        (self.tip, Reverse(self.entry.arrival()))
+        (self.price, Reverse(self.entry.arrival()))
     }
 }
 

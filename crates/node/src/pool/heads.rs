@@ -4,7 +4,7 @@
 //! its fee cap leaves as much above the base fee, or else what the cap leaves. Among those of one kind the order is the same
 //! at every base fee. So the two kinds are kept apart and in order, and a new base fee moves only those whose kind changes.
 
-use super::PooledEntry;
+use super::{PoolOrder, PooledEntry};
 use alloy::consensus::Transaction as _;
 use std::{
     cmp::Reverse,
@@ -25,6 +25,7 @@ type Rank = (Reverse<u128>, u64);
 
 #[derive(Debug, Default)]
 pub(super) struct Heads {
+    order: PoolOrder,
     base_fee: u64,
     /// Those that pay all of their priority fee, by it.
     generous: BTreeMap<Rank, Arc<PooledEntry>>,
@@ -35,6 +36,10 @@ pub(super) struct Heads {
 }
 
 impl Heads {
+    pub(super) fn new(order: PoolOrder) -> Self {
+        Self { order, ..Self::default() }
+    }
+
     pub(super) fn insert(&mut self, head: Arc<PooledEntry>) {
         self.by_turning_point.insert((turning_point(&head), head.arrival()), head.clone());
         self.place(head);
@@ -42,22 +47,35 @@ impl Heads {
 
     pub(super) fn remove(&mut self, head: &PooledEntry) {
         self.by_turning_point.remove(&(turning_point(head), head.arrival()));
-        self.generous.remove(&priority_rank(head));
-        self.capped.remove(&cap_rank(head));
+        self.generous.remove(&self.priority_rank(head));
+        self.capped.remove(&self.cap_rank(head));
     }
 
     /// The heads that can pay these prices: highest tip first, then the earliest.
     pub(super) fn best(&mut self, fees: Fees) -> BestHeads<'_> {
         self.move_to(fees.base_fee);
-        BestHeads { fees, generous: self.generous.values().peekable(), capped: self.capped.values().peekable() }
+        BestHeads {
+            order: self.order,
+            fees,
+            generous: self.generous.values().peekable(),
+            capped: self.capped.values().peekable(),
+        }
     }
 
     fn place(&mut self, head: Arc<PooledEntry>) {
         if turning_point(&head) >= u128::from(self.base_fee) {
-            self.generous.insert(priority_rank(&head), head);
+            self.generous.insert(self.priority_rank(&head), head);
         } else {
-            self.capped.insert(cap_rank(&head), head);
+            self.capped.insert(self.cap_rank(&head), head);
         }
+    }
+
+    fn priority_rank(&self, head: &PooledEntry) -> Rank {
+        (Reverse(self.order.price(priority_fee(head))), head.arrival())
+    }
+
+    fn cap_rank(&self, head: &PooledEntry) -> Rank {
+        (Reverse(self.order.price(head.transaction().max_fee_per_gas())), head.arrival())
     }
 
     fn move_to(&mut self, base_fee: u64) {
@@ -66,8 +84,8 @@ impl Heads {
         let between = (u128::from(low), 0)..(u128::from(high), 0);
         let turned: Vec<_> = self.by_turning_point.range(between).map(|(_, head)| head.clone()).collect();
         for head in turned {
-            self.generous.remove(&priority_rank(&head));
-            self.capped.remove(&cap_rank(&head));
+            self.generous.remove(&self.priority_rank(&head));
+            self.capped.remove(&self.cap_rank(&head));
             self.place(head);
         }
     }
@@ -77,6 +95,7 @@ type Order<'a> = Peekable<btree_map::Values<'a, Rank, Arc<PooledEntry>>>;
 
 /// See [`Heads::best`].
 pub(super) struct BestHeads<'a> {
+    order: PoolOrder,
     fees: Fees,
     generous: Order<'a>,
     capped: Order<'a>,
@@ -86,12 +105,13 @@ impl<'a> Iterator for BestHeads<'a> {
     type Item = &'a Arc<PooledEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let fees = self.fees;
+        let (fees, ranks) = (self.fees, self.order);
         let can_pay =
             |head: &Arc<PooledEntry>| head.tip_at(fees.base_fee).is_some() && head.pays_blobs_at(fees.blob_base_fee);
         let first = |order: &mut Order<'a>| {
             while order.next_if(|head| !can_pay(head)).is_some() {}
-            order.peek().map(|head| (head.tip_at(fees.base_fee), Reverse(head.arrival())))
+            let price = |head: &Arc<PooledEntry>| head.tip_at(fees.base_fee).map(|tip| ranks.price(tip));
+            order.peek().map(|head| (price(head), Reverse(head.arrival())))
         };
         let (generous, capped) = (first(&mut self.generous), first(&mut self.capped));
         if generous > capped { self.generous.next() } else { self.capped.next() }
@@ -106,12 +126,4 @@ fn priority_fee(head: &PooledEntry) -> u128 {
 /// The highest base fee at which it pays all of its priority fee.
 fn turning_point(head: &PooledEntry) -> u128 {
     head.transaction().max_fee_per_gas().saturating_sub(priority_fee(head))
-}
-
-fn priority_rank(head: &PooledEntry) -> Rank {
-    (Reverse(priority_fee(head)), head.arrival())
-}
-
-fn cap_rank(head: &PooledEntry) -> Rank {
-    (Reverse(head.transaction().max_fee_per_gas()), head.arrival())
 }

@@ -65,6 +65,33 @@ impl Default for PoolLimits {
     }
 }
 
+impl PoolLimits {
+    /// The same, with room for a transaction that makes a contract with so many bytes of initialization code.
+    pub(crate) fn for_init_code(self, bytes_max: usize) -> Self {
+        // What is not code: fees, a signature, an access list of some length.
+        const REST_BYTES: usize = 32 * 1024;
+        let transaction_bytes_max = self.transaction_bytes_max.max((bytes_max + REST_BYTES).min(self.bytes_max / 4));
+        Self { transaction_bytes_max, ..self }
+    }
+}
+
+/// What comes first in a block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolOrder {
+    /// Whatever pays the builder most; of two that pay the same, the earlier.
+    #[default]
+    Fees,
+    /// Whatever came first.
+    Arrival,
+}
+
+impl PoolOrder {
+    /// The price that counts, of what a transaction pays.
+    fn price(self, paid: u128) -> u128 {
+        if self == Self::Fees { paid } else { 0 }
+    }
+}
+
 /// How many transactions wait, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStatus {
@@ -104,13 +131,19 @@ pub struct Added {
 #[derive(Debug)]
 pub struct Pool {
     limits: PoolLimits,
+    order: PoolOrder,
     queues: Mutex<Queues>,
 }
 
 impl Pool {
     /// An empty pool.
-    pub fn new(limits: PoolLimits) -> Self {
-        Self { limits, queues: Mutex::new(Queues::default()) }
+    pub fn new(limits: PoolLimits, order: PoolOrder) -> Self {
+        Self { limits, order, queues: Mutex::new(Queues::new(order)) }
+    }
+
+    /// What comes first in a block.
+    pub fn order(&self) -> PoolOrder {
+        self.order
     }
 
     /// The bounds of this pool.
@@ -154,17 +187,17 @@ impl Pool {
         self.queues.lock().pending_nonce(account)
     }
 
-    /// The executable transactions, best first: by tip at this base fee, then by arrival. Parked ones, and whatever waits
+    /// The executable transactions, best first: by tip at this base fee (unless the pool orders by arrival), then by arrival. Parked ones, and whatever waits
     /// behind them, are left out.
     pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> Best {
-        Best::new(self.queues.lock().runnable_queues(), Fees { base_fee, blob_base_fee })
+        Best::new(self.queues.lock().runnable_queues(), Fees { base_fee, blob_base_fee }, self.order)
     }
 
     /// The first of [`Self::best`], of at most so many senders and one of each: what a block of one transaction needs to
     /// see. Costs no more in a full pool than in an empty one.
     pub fn best_few(&self, base_fee: u64, blob_base_fee: u128, senders_max: usize) -> Best {
         let fees = Fees { base_fee, blob_base_fee };
-        Best::new(self.queues.lock().best_queues(fees, senders_max), fees)
+        Best::new(self.queues.lock().best_queues(fees, senders_max), fees, self.order)
     }
 
     /// Notes that a transaction waits for a cryptlet, or no longer does.

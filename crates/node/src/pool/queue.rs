@@ -1,7 +1,7 @@
 //! The queues of the senders.
 
 use super::{
-    Added, PoolContent, PoolError, PoolLimits, PoolStatus, PooledEntry,
+    Added, PoolContent, PoolError, PoolLimits, PoolOrder, PoolStatus, PooledEntry,
     heads::{Fees, Heads},
 };
 use alloy::consensus::Transaction as _;
@@ -11,7 +11,7 @@ use alloy_primitives::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queues {
     by_hash: HashMap<B256, Arc<PooledEntry>>,
     by_sender: HashMap<Address, SenderQueue>,
@@ -74,6 +74,18 @@ impl SenderQueue {
 }
 
 impl Queues {
+    pub(super) fn new(order: PoolOrder) -> Self {
+        Self {
+            by_hash: HashMap::default(),
+            by_sender: HashMap::default(),
+            heads: Heads::new(order),
+            parked: HashSet::default(),
+            bytes: 0,
+            leaving: Leaving::default(),
+            last_block: 0,
+        }
+    }
+
     pub(super) fn contains(&self, hash: B256) -> bool {
         self.by_hash.contains_key(&hash) || self.leaving.by_hash.contains_key(&hash)
     }

@@ -1,6 +1,6 @@
 //! The pool, as senders meet it.
 
-use super::{AccountFacts, Pool, PoolError, PoolLimits, PoolRules, PooledEntry, decode_transaction};
+use super::{AccountFacts, Pool, PoolError, PoolLimits, PoolOrder, PoolRules, PooledEntry, decode_transaction};
 use crate::chain_spec::dev_accounts;
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::Encodable2718;
@@ -33,6 +33,7 @@ fn rules() -> PoolRules {
     PoolRules {
         chain_id: 31_337,
         spec: SpecId::PRAGUE,
+        init_code_bytes_max: 49_152,
         block_gas_limit: 30_000_000,
         transaction_gas_cap: None,
         base_fee: GWEI as u64,
@@ -44,7 +45,7 @@ fn rules() -> PoolRules {
 const RICH: AccountFacts = AccountFacts { nonce: 0, balance: U256::MAX, has_code: false };
 
 fn pool_of(entries: impl IntoIterator<Item = PooledEntry>) -> Pool {
-    let pool = Pool::new(PoolLimits::default());
+    let pool = Pool::new(PoolLimits::default(), PoolOrder::Fees);
     for entry in entries {
         pool.add(entry, &RICH, &rules()).expect("taken");
     }
@@ -103,7 +104,7 @@ fn a_replacement_must_pay_a_tenth_more() {
 #[test]
 fn a_full_pool_lets_go_of_whoever_pays_least() {
     let limits = PoolLimits { transactions_max: 2, ..PoolLimits::default() };
-    let pool = Pool::new(limits);
+    let pool = Pool::new(limits, PoolOrder::Fees);
     pool.add(entry(0, 0, 5), &RICH, &rules()).expect("taken");
     let cheapest = pool.add(entry(1, 0, 2), &RICH, &rules()).expect("taken").entry.hash();
     assert!(matches!(pool.add(entry(2, 0, 2), &RICH, &rules()), Err(PoolError::Full { transactions: 2, .. })));
@@ -115,7 +116,7 @@ fn a_full_pool_lets_go_of_whoever_pays_least() {
 fn what_all_waiting_transactions_cost_must_be_there() {
     let cost = entry(0, 0, 1).cost();
     let account = AccountFacts { balance: cost + cost - U256::ONE, ..RICH };
-    let pool = Pool::new(PoolLimits::default());
+    let pool = Pool::new(PoolLimits::default(), PoolOrder::Fees);
     pool.add(entry(0, 0, 1), &account, &rules()).expect("taken");
     let refused = pool.add(entry(0, 1, 1), &account, &rules()).expect_err("not both");
     assert!(refused.to_string().starts_with("insufficient funds for gas * price + value"), "{refused}");
@@ -167,7 +168,7 @@ fn blob_entry(committed: u8, proven: u8) -> PooledEntry {
 #[test]
 fn blobs_must_be_the_ones_that_are_committed_to() {
     let rules = PoolRules { blob_params: Some(alloy::eips::eip7840::BlobParams::prague()), ..rules() };
-    let pool = Pool::new(PoolLimits::default());
+    let pool = Pool::new(PoolLimits::default(), PoolOrder::Fees);
     for (committed, proven) in [(2, 2), (1, 2)] {
         let refused = pool.add(blob_entry(committed, proven), &RICH, &rules).expect_err("another blob");
         assert!(matches!(refused, PoolError::Blobs(_)), "{refused}");
@@ -180,7 +181,7 @@ fn blobs_must_be_the_ones_that_are_committed_to() {
 
 #[test]
 fn contracts_do_not_send_and_nonces_do_not_run_far_ahead() {
-    let pool = Pool::new(PoolLimits::default());
+    let pool = Pool::new(PoolLimits::default(), PoolOrder::Fees);
     let contract = AccountFacts { has_code: true, ..RICH };
     assert!(matches!(pool.add(entry(0, 0, 1), &contract, &rules()), Err(PoolError::SenderNotEoa(_))));
     assert!(matches!(pool.add(entry(0, 50_000, 1), &RICH, &rules()), Err(PoolError::NonceTooHigh { .. })));
@@ -199,7 +200,7 @@ fn the_best_few_are_the_first_of_all_at_every_base_fee() {
     let prices = prop::collection::vec((1..30u128, 0..30u128, prop::bool::ANY), 1..10);
     let fees = prop::collection::vec(0..40u64, 1..6);
     let check = |(prices, fees): (Vec<(u128, u128, bool)>, Vec<u64>)| {
-        let pool = Pool::new(PoolLimits { reject_below_base_fee: false, ..PoolLimits::default() });
+        let pool = Pool::new(PoolLimits { reject_below_base_fee: false, ..PoolLimits::default() }, PoolOrder::Fees);
         for (key, (cap, tip, parked)) in prices.iter().enumerate() {
             let entry = priced(key, *cap, (*tip).min(*cap));
             let hash = entry.hash();

@@ -5,10 +5,7 @@ use super::{PoolError, PoolLimits, PooledEntry};
 use alloy::consensus::Transaction as _;
 use alloy::eips::{Typed2718, eip7840::BlobParams};
 use alloy_primitives::{TxKind, U256};
-use revm::{
-    context_interface::cfg::gas_params::GasParams,
-    primitives::{eip3860::MAX_INITCODE_SIZE, hardfork::SpecId},
-};
+use revm::{context_interface::cfg::gas_params::GasParams, primitives::hardfork::SpecId};
 
 /// What the head state says of a sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +27,8 @@ pub struct PoolRules {
     pub spec: SpecId,
     /// Gas of one block.
     pub block_gas_limit: u64,
+    /// Bytes of the code that makes a contract (EIP-3860).
+    pub init_code_bytes_max: usize,
     /// Gas of one transaction (EIP-7825), if capped.
     pub transaction_gas_cap: Option<u64>,
     /// Wei per gas that is burnt.
@@ -75,8 +74,9 @@ fn validate_form(entry: &PooledEntry, rules: &PoolRules, limits: &PoolLimits) ->
     if entry.encoded_bytes() > bytes_max {
         return Err(PoolError::Oversized { bytes: entry.encoded_bytes(), bytes_max });
     }
-    if tx.kind() == TxKind::Create && tx.input().len() > MAX_INITCODE_SIZE {
-        return Err(PoolError::InitCodeTooLong { bytes: tx.input().len(), bytes_max: MAX_INITCODE_SIZE });
+    let bytes_max = rules.init_code_bytes_max;
+    if tx.kind() == TxKind::Create && tx.input().len() > bytes_max && rules.spec.is_enabled_in(SpecId::SHANGHAI) {
+        return Err(PoolError::InitCodeTooLong { bytes: tx.input().len(), bytes_max });
     }
     if tx.gas_limit() > rules.block_gas_limit {
         let (gas_limit, block_gas_limit) = (tx.gas_limit(), rules.block_gas_limit);

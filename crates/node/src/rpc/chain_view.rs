@@ -19,8 +19,9 @@ use serde_json::Value;
 use std::sync::Arc;
 
 impl Rpc {
-    /// Height of the canonical block a client means; `None` if there is none. `safe` and `finalized` are the head: what
-    /// one producer has sealed is final. `pending` is the head as far as state goes.
+    /// Height of the canonical block a client means; `None` if there is none. `safe` and `finalized` are the head, because
+    /// what one producer has sealed is final, unless the node was told to stay behind it. `pending` is the head as far as
+    /// state goes.
     pub(crate) fn number_of(&self, id: BlockId) -> Result<Option<u64>, RpcError> {
         let head = self.node.head().number;
         Ok(match id {
@@ -31,6 +32,13 @@ impl Rpc {
                 (number <= head).then_some(number)
             }
             BlockId::Number(BlockNumberOrTag::Earliest) => Some(self.node.chain().first_block()?),
+            BlockId::Number(tag @ (BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized))
+                if self.blocks_per_epoch > 0 =>
+            {
+                let epochs = if tag.is_safe() { 1 } else { 2 };
+                let behind = self.blocks_per_epoch.saturating_mul(epochs);
+                Some(head.saturating_sub(behind).max(self.node.chain().first_block()?))
+            }
             BlockId::Number(_) => Some(head),
             BlockId::Hash(hash) => self.node.chain().block_number(hash.block_hash)?,
         })

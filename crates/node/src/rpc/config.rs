@@ -4,6 +4,9 @@ use alloy::signers::local::PrivateKeySigner;
 use jsonrpsee::Methods;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+/// A tip that does on most chains, in wei per gas.
+const DEFAULT_TIP: u128 = 1_000_000_000;
+
 /// How to serve JSON-RPC.
 #[derive(Clone, Debug)]
 pub struct RpcConfig {
@@ -25,6 +28,15 @@ pub struct RpcConfig {
     pub insecure_accounts: Vec<PrivateKeySigner>,
     /// What `web3_clientVersion` answers instead of the node's own name and version.
     pub client_version: Option<String>,
+    /// Runs tracers that clients write in JavaScript. A script can use up the node's memory and its stack: only for those who
+    /// may end the node anyway.
+    pub insecure_scripts: bool,
+    /// What `admin_datadir` answers: where the chain is kept.
+    pub datadir: Option<PathBuf>,
+    /// Blocks between the head and `safe`, and between that and `finalized`. 0: what one producer has sealed is final.
+    pub blocks_per_epoch: u64,
+    /// Tip suggested when the last blocks give no guidance, in wei per gas.
+    pub default_tip: u128,
     /// Methods of whoever starts the node, beside its own.
     pub extensions: Methods,
     /// Bounds.
@@ -44,6 +56,10 @@ impl RpcConfig {
             ipc_namespaces: Namespace::ALL.into(),
             insecure_accounts: accounts,
             client_version: None,
+            insecure_scripts: true,
+            datadir: None,
+            blocks_per_epoch: 0,
+            default_tip: DEFAULT_TIP,
             extensions: Methods::new(),
             limits: RpcLimits::default(),
         }
@@ -61,6 +77,10 @@ impl RpcConfig {
             ipc_namespaces: Namespace::PUBLIC.into_iter().chain([Namespace::Debug, Namespace::Txpool]).collect(),
             insecure_accounts: Vec::new(),
             client_version: None,
+            insecure_scripts: false,
+            datadir: None,
+            blocks_per_epoch: 0,
+            default_tip: DEFAULT_TIP,
             extensions: Methods::new(),
             limits: RpcLimits::default(),
         }

@@ -7,7 +7,10 @@ use crate::{fork::ForkCache, metrics::Metrics};
 use jsonrpsee::{
     core::server::{BoundedSubscriptions, MethodSink, Methods, SubscriptionState},
     server::{ConnectionId, IdProvider, MethodCallback, MethodResponse, MethodResponseNotifyTx},
-    types::{ErrorObjectOwned, Id, Params, Request},
+    types::{
+        ErrorObjectOwned, Id, Params, Request,
+        error::{OVERSIZED_RESPONSE_CODE, TOO_MANY_SUBSCRIPTIONS_CODE},
+    },
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -182,6 +185,7 @@ impl Dispatcher {
             },
             None => refusal(id, METHOD_NOT_FOUND, &not_available(&method)),
         };
+        let response = in_geths_words(response);
         let code = response.as_error_code().unwrap_or_default();
         self.metrics.request_answered(known.map(|(name, _)| name), code, started.elapsed());
         (!is_notification).then_some(response)
@@ -244,6 +248,21 @@ fn append(json: &mut String, response: &MethodResponse) {
 
 pub(super) fn refusal(id: Id<'_>, code: i32, words: &str) -> MethodResponse {
     MethodResponse::error(id, ErrorObjectOwned::owned(code, words, None::<()>))
+}
+
+/// jsonrpsee has codes of its own for the bounds that it checks; here they are those that HTTP and IPC answer with.
+pub(super) fn in_geths_words(answer: MethodResponse) -> MethodResponse {
+    let code = match answer.as_error_code() {
+        Some(TOO_MANY_SUBSCRIPTIONS_CODE) => SERVER_ERROR,
+        Some(OVERSIZED_RESPONSE_CODE) => RESPONSE_TOO_LARGE,
+        _ => return answer,
+    };
+    let Some(id) = id_of(answer.as_ref()).map(Id::into_owned) else { return answer };
+    let words = match code {
+        SERVER_ERROR => "too many subscriptions on this connection",
+        _ => "response too large",
+    };
+    refusal(id, code, words)
 }
 
 /// It is JSON, but no request; or it is not even JSON.

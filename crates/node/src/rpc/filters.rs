@@ -4,7 +4,7 @@
 //! of the logs it told are gone); one over pending transactions keeps its place in the node's bounded stream of events.
 //! So a filter costs next to nothing, whether it is polled or not.
 
-use super::{RpcError, eth::append_logs};
+use super::{RpcError, eth::append_logs, log_filter::LogFilter};
 use crate::service::{ChainEvent, Rewind};
 use alloy::{
     eips::BlockNumberOrTag,
@@ -23,7 +23,7 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 #[derive(Debug)]
 pub(crate) enum FilterKind {
     /// Logs. `next` is the first block not told yet; `removed` are logs that were told and whose blocks are gone.
-    Logs { filter: Box<Filter>, next: u64, removed: Vec<Log> },
+    Logs { filter: Box<LogFilter>, next: u64, removed: Vec<Log> },
     /// Hashes of new blocks. `next` is the first block not told yet.
     Blocks { next: u64 },
     /// Transactions that enter the pool.

@@ -20,6 +20,7 @@ mod fork;
 mod http;
 mod ipc;
 mod listen;
+mod log_filter;
 mod net;
 mod params;
 mod personal;
@@ -39,11 +40,10 @@ pub use server::{RpcServer, RpcStartError};
 
 use crate::service::NodeHandle;
 use accounts::Accounts;
-use alloy::signers::local::PrivateKeySigner;
 use filters::Filters;
 use jsonrpsee::RpcModule;
 use places::Places;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 /// What every method can reach. Clones are cheap.
 #[derive(Clone)]
@@ -58,6 +58,12 @@ pub(crate) struct Context {
     limits: RpcLimits,
     simulations: Places,
     searches: Places,
+    /// Tracers that clients write, if they are offered: whatever one of them does, it does not keep a second core busy.
+    scripts: Option<Places>,
+    /// Where the chain is kept, if it is kept anywhere.
+    datadir: Option<PathBuf>,
+    /// Blocks between the head and `safe`, and between that and `finalized`.
+    blocks_per_epoch: u64,
     tips: eth::TipCache,
     recent: recent::RecentBlocks,
     snapshots: dev::Snapshots,
@@ -75,22 +81,21 @@ impl std::ops::Deref for Rpc {
 }
 
 impl Rpc {
-    fn new(
-        node: NodeHandle,
-        signers: Vec<PrivateKeySigner>,
-        client_version: Option<String>,
-        limits: RpcLimits,
-    ) -> Self {
+    fn new(node: NodeHandle, config: &RpcConfig) -> Self {
+        let limits = config.limits;
         let filters = Filters::new(limits.filters_max, limits.filter_idle_max, node.rewinds().clone());
         Self(Arc::new(Context {
             node,
-            accounts: Accounts::new(signers),
-            client_version: client_version.unwrap_or_else(web3::client_version),
+            accounts: Accounts::new(config.insecure_accounts.clone()),
+            client_version: config.client_version.clone().unwrap_or_else(web3::client_version),
             filters,
             limits,
             simulations: Places::new(limits.simulations_max, limits.waiting_max, limits.call_time_max),
             searches: Places::new(limits.searches_max, limits.waiting_max, limits.call_time_max),
-            tips: eth::TipCache::default(),
+            scripts: config.insecure_scripts.then(|| Places::new(1, limits.waiting_max, limits.call_time_max)),
+            datadir: config.datadir.clone(),
+            blocks_per_epoch: config.blocks_per_epoch,
+            tips: eth::TipCache::new(config.default_tip),
             recent: recent::RecentBlocks::default(),
             snapshots: dev::Snapshots::default(),
             unsigned_turn: tokio::sync::Mutex::default(),

@@ -6,7 +6,7 @@ use jsonrpsee::{RpcModule, proc_macros::rpc};
 
 #[rpc(server, namespace = "net")]
 pub(crate) trait Net {
-    #[method(name = "version")]
+    #[method(name = "version", aliases = ["eth_networkId"])]
     fn version(&self) -> Result<String, RpcError>;
 
     #[method(name = "listening")]

@@ -67,7 +67,7 @@ impl RpcServer {
     /// Starts to serve `node`.
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
         let (metrics, fork) = (node.meters(), node.fork());
-        let rpc = Rpc::new(node, config.insecure_accounts.clone(), config.client_version.clone(), config.limits);
+        let rpc = Rpc::new(node, &config);
         let offered = Offered::new(&rpc, &config);
         let mut methods = Methods::from(methods(&rpc, &config.all_namespaces()));
         methods.merge(config.extensions.clone())?;
@@ -246,7 +246,8 @@ fn websocket_config(limits: &RpcLimits) -> ServerConfig {
         .max_connections(limits.connections_max)
         .max_subscriptions_per_connection(limits.subscriptions_per_connection_max)
         .set_message_buffer_capacity(limits.messages_per_connection_max)
-        .set_batch_request_config(BatchRequestConfig::Limit(limits.batch_requests_max))
+        // `websocket` counts them, in geth's words.
+        .set_batch_request_config(BatchRequestConfig::Unlimited)
         .enable_ws_ping(PingConfig::new().ping_interval(Duration::from_secs(30)))
         .set_id_provider(subscription_ids())
         .build()

@@ -2,8 +2,8 @@
 //! counted as the [`Dispatcher`] does it for HTTP and IPC.
 
 use super::{
-    dispatch::{Dispatcher, Transport, not_available, refusal},
-    error::METHOD_NOT_FOUND,
+    dispatch::{Dispatcher, Transport, in_geths_words, not_available, refusal},
+    error::{INVALID_REQUEST, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE},
     fork::call_over,
 };
 use futures::future::{Either, ready};
@@ -11,7 +11,7 @@ use jsonrpsee::{
     BatchResponseBuilder, MethodResponse,
     core::middleware::{Batch, BatchEntry, Notification},
     server::middleware::rpc::RpcServiceT,
-    types::Request,
+    types::{Id, Request},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -56,7 +56,7 @@ where
             }
         };
         async move {
-            let answer = answer.await;
+            let answer = in_geths_words(answer.await);
             let code = answer.as_error_code().unwrap_or_default();
             dispatcher.metrics.request_answered(known, code, started.elapsed());
             answer
@@ -66,10 +66,22 @@ where
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let service = self.clone();
         async move {
-            let mut answers = BatchResponseBuilder::new_with_limit(service.dispatcher.bounds.response_bytes_max);
-            let mut notified = false;
+            let bounds = service.dispatcher.bounds;
+            let mut answers = BatchResponseBuilder::new_with_limit(usize::MAX);
+            if batch.len() > bounds.batch_requests_max {
+                let ids = batch.into_iter().filter_map(|entry| match entry {
+                    Ok(BatchEntry::Call(request)) => Some(request.id.into_owned()),
+                    _ => None,
+                });
+                let id = ids.take(1).next().unwrap_or(Id::Null);
+                return batch_of(answers, refusal(id, INVALID_REQUEST, "batch too large"));
+            }
+            let (mut bytes, mut notified) = (0, false);
             for entry in batch {
                 let answer = match entry {
+                    Ok(BatchEntry::Call(request)) if bytes > bounds.batch_response_bytes_max => {
+                        refusal(request.id, RESPONSE_TOO_LARGE, "response too large")
+                    }
                     Ok(BatchEntry::Call(request)) => service.call(request).await,
                     Ok(BatchEntry::Notification(notification)) => {
                         notified = true;
@@ -81,6 +93,7 @@ where
                         MethodResponse::error(id, error)
                     }
                 };
+                bytes += answer.as_ref().len();
                 if let Err(too_large) = answers.append(answer) {
                     return too_large;
                 }
@@ -95,5 +108,12 @@ where
 
     fn notification<'a>(&self, notification: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         self.inner.notification(notification)
+    }
+}
+
+fn batch_of(mut answers: BatchResponseBuilder, only: MethodResponse) -> MethodResponse {
+    match answers.append(only) {
+        Ok(()) => MethodResponse::from_batch(answers.finish()),
+        Err(too_large) => too_large,
     }
 }

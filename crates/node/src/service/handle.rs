@@ -12,7 +12,7 @@ use crate::{
     chain_spec::ChainSpec,
     fork::ForkCache,
     miner::{DevEdit, MinerCommand, MinerError, TimeControl, TimeMark},
-    pool::{PoolContent, PoolError, PoolStatus, PooledEntry},
+    pool::{PoolContent, PoolError, PoolOrder, PoolStatus, PooledEntry},
     store::{ChainStore, PendingEdits, StoredBlock},
     types::{ExecutedBlock, Header, PooledTransaction, Receipt},
 };
@@ -159,6 +159,16 @@ impl NodeHandle {
     /// How many transactions are pending, queued and parked.
     pub fn pool_status(&self) -> PoolStatus {
         self.shared.pool.status()
+    }
+
+    /// What comes first in a block.
+    pub fn pool_order(&self) -> PoolOrder {
+        self.shared.pool.order()
+    }
+
+    /// Lets whoever can call this node send in everybody's name, without a signature: development only.
+    pub fn insecure_impersonate_everybody(&self) {
+        self.shared.impersonation.set_everybody(true);
     }
 
     /// All transactions of the pool, by sender and nonce.

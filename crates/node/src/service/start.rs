@@ -15,7 +15,7 @@ use crate::{
     fork::{ForkCache, ForkPoint},
     metrics::Metrics,
     miner::{Clock, Miner, MinerCommand, MinerConfig, SystemClock, TimeControl},
-    pool::{AccountFacts, Pool, PoolError, PoolLimits, PoolRules, PooledEntry, decode_transaction},
+    pool::{AccountFacts, Pool, PoolError, PoolLimits, PoolOrder, PoolRules, PooledEntry, decode_transaction},
     store::{ChainStore, PendingEdits, StoreError},
     types::{Header, PooledTransaction},
 };
@@ -38,6 +38,8 @@ pub struct NodeConfig {
     pub miner: MinerConfig,
     /// Bounds of the pool.
     pub pool: PoolLimits,
+    /// What comes first in a block.
+    pub order: PoolOrder,
     /// Bounds and policies of `eth_call` and `eth_estimateGas`.
     pub simulation: SimulationLimits,
     /// The chain that this one continues, if its genesis says that it was forked.
@@ -102,7 +104,7 @@ impl Node {
         let head = Head { number: head.number, hash: head.hash(), timestamp: head.timestamp };
         let (miner, commands) = mpsc::channel(COMMANDS_MAX);
         let shared = Arc::new(Shared {
-            pool: Pool::new(config.pool),
+            pool: Pool::new(config.pool.for_init_code(spec.init_code_bytes_max()), config.order),
             metrics: Arc::default(),
             memo: Memo::new(config.simulation.memo_entries_max),
             simulations: Arc::new(Semaphore::new(config.simulation.simulations_max)),
@@ -221,6 +223,7 @@ impl Shared {
             chain_id: self.spec.chain_id(),
             spec: self.spec.spec_id_of(&next),
             block_gas_limit: next.gas_limit,
+            init_code_bytes_max: self.spec.init_code_bytes_max(),
             transaction_gas_cap: self.spec.is_osaka_active_at_timestamp(timestamp).then_some(MAX_TX_GAS_LIMIT_OSAKA),
             base_fee: next.base_fee_per_gas.unwrap_or_default(),
             blob_base_fee: blob_base_fee(&self.spec, &next),

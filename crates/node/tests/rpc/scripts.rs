@@ -1,7 +1,7 @@
 //! Tracers that clients write in JavaScript, as geth takes them.
 
 use crate::{
-    support::{account, dev},
+    support::{account, dev, serve},
     traces::{counter, three_counts, word},
 };
 use serde_json::json;
@@ -127,6 +127,44 @@ async fn a_script_that_does_not_end_is_stopped_and_the_node_goes_on() {
         let call = json!([{ "data": "0x00" }, "latest", { "tracer": tracer }]);
         assert_eq!(served.error("debug_traceCall", call).await.0, -32000, "{body}");
     }
+    let long = format!("{{ fault: function() {{}}, result: function() {{ return '{}' }} }}", "x".repeat(64 * 1024));
+    let call = json!([{ "data": "0x00" }, "latest", { "tracer": long }]);
+    assert_eq!(served.error("debug_traceCall", call).await.0, -32005);
     let receipt = served.send(json!({ "from": account(0), "to": account(1), "value": "0x1" })).await;
     assert_eq!(receipt["status"], "0x1");
+}
+
+#[tokio::test]
+async fn what_a_script_answers_is_shown_as_json_shows_it() {
+    let served = dev().await;
+    let cases = [
+        ("return undefined", json!(null)),
+        ("return { a: undefined, b: [undefined, function() {}], c: null }", json!({ "b": [null, null], "c": null })),
+        ("return { toJSON: function() { return 'seven' } }", json!("seven")),
+        ("return [bigInt('0x10').toString(), toHex([1, 255])]", json!(["16", "0x01ff"])),
+        ("return this.config // and nothing else", json!("{}")),
+    ];
+    for (body, expected) in cases {
+        let tracer = format!(
+            "{{ setup: function(config) {{ this.config = config }}, fault: function() {{}}, \
+             result: function() {{ {body}\n }} }} // the end"
+        );
+        let call = json!([{ "data": "0x00" }, "latest", { "tracer": tracer }]);
+        assert_eq!(served.call("debug_traceCall", call).await, expected, "{body}");
+    }
+    // More than a function may do in one loop, gathered step by step.
+    let many = "{ seen: [], step: function() { this.seen.push(1) }, fault: function() {}, \
+        result: function() { var all = []; for (var i = 0; i < 150000; i++) { all.push(i) } all = all.concat(all); return all } }";
+    let call = json!([{ "data": "0x00" }, "latest", { "tracer": many }]);
+    let all = served.call("debug_traceCall", call).await;
+    assert_eq!((all.as_array().unwrap().len(), &all[299_999]), (300_000, &json!(149_999)));
+}
+
+#[tokio::test]
+async fn scripts_are_offered_where_the_operator_says_so() {
+    let served = serve(|config| config.insecure_scripts = false).await;
+    let call = |tracer: &str| json!([{ "data": "0x00" }, "latest", { "tracer": tracer }]);
+    let (code, message) = served.error("debug_traceCall", call(OPCOUNT)).await;
+    assert!(code == -32000 && message.contains("--rpc.insecure-scripts"), "{code} {message}");
+    assert_eq!(served.call("debug_traceCall", call("callTracer")).await["type"], "CREATE");
 }

@@ -37,6 +37,12 @@ pub(crate) async fn serve(change: impl FnOnce(&mut RpcConfig)) -> Served {
     serve_node(node, change).await
 }
 
+/// A client of HTTP. It wants a process that has chosen its cryptography, whether there is TLS or not.
+pub(crate) fn http_client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// Serves a node that runs already.
 pub(crate) async fn serve_node(node: NodeHandle, change: impl FnOnce(&mut RpcConfig)) -> Served {
     let mut config = RpcConfig::insecure_dev(([127, 0, 0, 1], 0).into(), dev_accounts());
@@ -47,7 +53,7 @@ pub(crate) async fn serve_node(node: NodeHandle, change: impl FnOnce(&mut RpcCon
         address: server.address(),
         websocket_address: server.websocket_address(),
         server,
-        http: reqwest::Client::new(),
+        http: http_client(),
     }
 }
 
@@ -136,6 +142,19 @@ impl WebSocket {
         }
     }
 
+    /// Sends a message as it stands, and returns what comes next that is no notification.
+    pub(crate) async fn message(&mut self, message: &Value) -> Value {
+        self.sender.send_text(message.to_string()).await.unwrap();
+        self.sender.flush().await.unwrap();
+        loop {
+            let message = self.receive().await;
+            if message.get("method").is_none() {
+                return message;
+            }
+            self.notifications.push(message);
+        }
+    }
+
     pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
         let mut answer = self.answer(method, params).await;
         assert!(answer.get("error").is_none(), "{method}: {answer}");
@@ -148,7 +167,8 @@ impl WebSocket {
             let found = self.notifications.iter().position(|told| told["params"]["subscription"] == *subscription);
             if let Some(position) = found {
                 let mut told = self.notifications.remove(position);
-                assert_eq!(told["method"], "eth_subscription");
+                let method = told["method"].as_str().unwrap();
+                assert!(["eth_subscription", "debug_subscription"].contains(&method), "{method}");
                 return told["params"]["result"].take();
             }
             let message = self.receive().await;

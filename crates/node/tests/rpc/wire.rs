@@ -1,6 +1,6 @@
 //! The protocol: errors, batches, bounds, origins.
 
-use crate::support::{account, dev, serve};
+use crate::support::{account, dev, http_client, serve};
 use alloy::transports::http::reqwest;
 use cryptlet_node::rpc::{CorsOrigins, Namespace, VirtualHosts};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ async fn bounds_on_batch_and_body_are_told() {
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_chainId" });
     let answer = served.post(Value::from(vec![request; 3]).to_string()).await;
     assert_eq!(answer[0]["error"], json!({ "code": -32600, "message": "batch too large" }));
-    let client = reqwest::Client::new();
+    let client = http_client();
     let post = |body| client.post(served.url()).header("content-type", "application/json").body(body).send();
     let long = post(reqwest::Body::from("x".repeat(2_000))).await.unwrap();
     assert_eq!(long.status(), 413);
@@ -101,7 +101,7 @@ async fn json_that_is_nested_without_end_is_refused() {
 async fn web_pages_are_let_in_by_origin() {
     let served = serve(|config| config.cors = CorsOrigins::List(vec!["https://good.example".into()])).await;
     let preflight = |origin: &'static str| {
-        let request = reqwest::Client::new().request(reqwest::Method::OPTIONS, served.url());
+        let request = http_client().request(reqwest::Method::OPTIONS, served.url());
         request.header("origin", origin).header("access-control-request-method", "POST").send()
     };
     let header = |response: &reqwest::Response| {
@@ -110,7 +110,7 @@ async fn web_pages_are_let_in_by_origin() {
     assert_eq!(header(&preflight("https://good.example").await.unwrap()).as_deref(), Some("https://good.example"));
     assert_eq!(header(&preflight("https://evil.example").await.unwrap()), None);
 
-    let upgrade = reqwest::Client::new()
+    let upgrade = http_client()
         .get(served.url())
         .header("connection", "upgrade")
         .header("upgrade", "websocket")
@@ -200,7 +200,7 @@ async fn a_server_that_is_stopped_answers_no_more() {
 #[tokio::test]
 async fn methods_and_types_of_http_are_taken_as_geth_takes_them() {
     let served = dev().await;
-    let client = reqwest::Client::new();
+    let client = http_client();
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
     let post = |kind: &'static str| client.post(served.url()).header("content-type", kind).body(call).send();
     for kind in ["application/json", "application/json; charset=UTF-8", "application/json-rpc"] {
@@ -225,7 +225,7 @@ async fn names_that_are_not_listed_are_not_served() {
     let served = serve(|config| config.hosts = VirtualHosts::localhost()).await;
     let ask = |host: &'static str| {
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
-        let request = reqwest::Client::new().post(served.url()).header("content-type", "application/json");
+        let request = http_client().post(served.url()).header("content-type", "application/json");
         request.header("host", host).body(body).send()
     };
     assert_eq!(ask("evil.example").await.unwrap().status(), 403);

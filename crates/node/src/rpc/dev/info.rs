@@ -1,7 +1,10 @@
 //! What the node is, and switches that this node does not need.
 
 use super::{Dialect, Group, Registered};
-use crate::rpc::{Rpc, RpcError};
+use crate::{
+    pool::PoolOrder,
+    rpc::{Rpc, RpcError},
+};
 use alloy_primitives::{U64, U256};
 use serde_json::{Value, json};
 
@@ -38,7 +41,10 @@ impl Rpc {
             "currentBlockTimestamp": head.timestamp,
             "currentBlockHash": head.hash(),
             "hardFork": spec.spec_id_of(&next).to_string(),
-            "transactionOrder": "fees",
+            "transactionOrder": match self.node.pool_order() {
+                PoolOrder::Fees => "fees",
+                PoolOrder::Arrival => "fifo",
+            },
             "environment": {
                 "baseFee": U256::from(next.base_fee_per_gas.unwrap_or_default()),
                 "chainId": spec.chain_id(),

@@ -1,7 +1,7 @@
 //! Making blocks, and when they are made.
 
 use super::{Dialect, Group, Registered, miner_error, small};
-use crate::rpc::{Rpc, RpcError};
+use crate::rpc::{Rpc, RpcError, trace::TracerOptions};
 use alloy_primitives::{B256, U64, U256};
 use jsonrpsee::types::Params;
 use serde::Deserialize;
@@ -164,7 +164,8 @@ impl Rpc {
     ) -> Result<Vec<(alloy_primitives::Bytes, Option<String>)>, RpcError> {
         use alloy_rpc_types_trace::geth::{CallConfig, GethDebugTracingOptions, GethTrace};
         let options = GethDebugTracingOptions::call_tracer(CallConfig::default().only_top_call());
-        let traces = self.traces(block, |_| true, &self.tracer_options(Some(options))?)?;
+        let options = TracerOptions::new(options, self.limits.call_time_max)?;
+        let traces = self.traces(block, |_| true, &options)?;
         let outputs = traces.into_iter().map(|(_, trace)| match trace {
             GethTrace::CallTracer(frame) => {
                 let reason = frame.error.as_ref().map(|error| frame.revert_reason.clone().unwrap_or(error.clone()));

@@ -4,7 +4,7 @@ use crate::{
     rpc::{
         Rpc, RpcError,
         accounts::build,
-        convert::{self, RpcTransaction},
+        convert::{self, RpcReceipt, RpcTransaction},
     },
     service::SimulationRequest,
     types::Transaction,
@@ -35,13 +35,13 @@ pub(crate) struct FilledTransaction {
 
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthAccounts {
-    #[method(name = "accounts")]
+    #[method(name = "accounts", aliases = ["eth_requestAccounts"])]
     fn accounts(&self) -> Result<Vec<Address>, RpcError>;
 
     #[method(name = "sign")]
     fn sign(&self, address: Address, message: Bytes) -> Result<Bytes, RpcError>;
 
-    #[method(name = "signTypedData_v4", aliases = ["eth_signTypedData"])]
+    #[method(name = "signTypedData_v4", aliases = ["eth_signTypedData", "eth_signTypedData_v3"])]
     fn sign_typed_data(&self, address: Address, data: TypedData) -> Result<Bytes, RpcError>;
 
     #[method(name = "signTransaction")]
@@ -52,6 +52,13 @@ pub(crate) trait EthAccounts {
 
     #[method(name = "sendTransaction")]
     async fn send_transaction(&self, request: TransactionRequest) -> Result<B256, RpcError>;
+
+    #[method(name = "sendTransactionSync")]
+    async fn send_transaction_sync(
+        &self,
+        request: TransactionRequest,
+        timeout_ms: Option<u64>,
+    ) -> Result<RpcReceipt, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -94,6 +101,14 @@ impl EthAccountsServer for Rpc {
         let _turn = self.accounts.lock(from).await?;
         let signed = self.accounts.sign_transaction(from, build(self.fill(from, request).await?)?)?;
         self.send(signed.encoded_2718().into()).await
+    }
+
+    async fn send_transaction_sync(
+        &self,
+        request: TransactionRequest,
+        timeout_ms: Option<u64>,
+    ) -> Result<RpcReceipt, RpcError> {
+        self.receipt_of(self.send_transaction(request), timeout_ms).await
     }
 }
 

@@ -11,8 +11,6 @@ use alloy_primitives::{B256, U64, U256};
 use jsonrpsee::proc_macros::rpc;
 use parking_lot::Mutex;
 
-/// Suggested when the last blocks give no guidance, in wei per gas.
-const DEFAULT_TIP: u128 = 1_000_000_000;
 /// Blocks that the suggestion looks back (geth: `gpo.blocks`).
 const TIP_BLOCKS: u64 = 20;
 /// Percentile of the tips seen (geth: `gpo.percentile`).
@@ -25,8 +23,19 @@ const TIP_IGNORED_BELOW: u128 = 2;
 const PERCENTILES_MAX: usize = 100;
 
 /// The last suggestion and the head it was made for.
-#[derive(Debug, Default)]
-pub(crate) struct TipCache(Mutex<Option<(B256, u128)>>);
+#[derive(Debug)]
+pub(crate) struct TipCache {
+    last: Mutex<Option<(B256, u128)>>,
+    /// Suggested when the last blocks give no guidance, in wei per gas.
+    default: u128,
+}
+
+impl TipCache {
+    /// No suggestion yet; `default`, in wei per gas, when the last blocks give no guidance.
+    pub(crate) fn new(default: u128) -> Self {
+        Self { last: Mutex::default(), default }
+    }
+}
 
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthFees {
@@ -102,7 +111,7 @@ impl Rpc {
     /// A tip that should do: geth's oracle over the last blocks.
     pub(super) fn suggested_tip(&self) -> Result<u128, RpcError> {
         let head = self.node.head();
-        if let Some((hash, tip)) = *self.tips.0.lock()
+        if let Some((hash, tip)) = *self.tips.last.lock()
             && hash == head.hash
         {
             return Ok(tip);
@@ -116,8 +125,8 @@ impl Rpc {
             }
         }
         tips.sort_unstable();
-        let tip = tips.get(tips.len().saturating_sub(1) * TIP_PERCENTILE / 100).copied().unwrap_or(DEFAULT_TIP);
-        *self.tips.0.lock() = Some((head.hash, tip));
+        let tip = tips.get(tips.len().saturating_sub(1) * TIP_PERCENTILE / 100).copied().unwrap_or(self.tips.default);
+        *self.tips.last.lock() = Some((head.hash, tip));
         Ok(tip)
     }
 

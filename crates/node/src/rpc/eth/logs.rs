@@ -5,6 +5,7 @@ use crate::{
         Rpc, RpcError,
         convert::{self, RpcTransaction},
         filters::FilterKind,
+        log_filter::LogFilter,
     },
     service::ChainEvent,
     store::{LogQuery, StoredBlock},
@@ -22,10 +23,10 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthLogs {
     #[method(name = "getLogs")]
-    async fn logs(&self, filter: Filter) -> Result<Vec<Log>, RpcError>;
+    async fn logs(&self, filter: LogFilter) -> Result<Vec<Log>, RpcError>;
 
     #[method(name = "newFilter")]
-    fn new_filter(&self, filter: Filter) -> Result<U256, RpcError>;
+    fn new_filter(&self, filter: LogFilter) -> Result<U256, RpcError>;
 
     #[method(name = "newBlockFilter")]
     fn new_block_filter(&self) -> Result<U256, RpcError>;
@@ -45,7 +46,7 @@ pub(crate) trait EthLogs {
 
 #[jsonrpsee::core::async_trait]
 impl EthLogsServer for Rpc {
-    async fn logs(&self, filter: Filter) -> Result<Vec<Log>, RpcError> {
+    async fn logs(&self, filter: LogFilter) -> Result<Vec<Log>, RpcError> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
                 // geth's words (`errUnknownBlock`).
@@ -61,7 +62,7 @@ impl EthLogsServer for Rpc {
         }
     }
 
-    fn new_filter(&self, filter: Filter) -> Result<U256, RpcError> {
+    fn new_filter(&self, filter: LogFilter) -> Result<U256, RpcError> {
         let next = match &filter.block_option {
             FilterBlockOption::Range { from_block: Some(BlockNumberOrTag::Number(from)), .. } => {
                 (*from).max(self.node.head().number + 1)
@@ -127,7 +128,7 @@ impl EthLogsServer for Rpc {
 /// What a filter has to tell now.
 enum Advance {
     /// The last are logs that are gone.
-    Logs(Box<Filter>, RangeInclusive<u64>, Vec<Log>),
+    Logs(Box<LogFilter>, RangeInclusive<u64>, Vec<Log>),
     Blocks(RangeInclusive<u64>),
     Pending(Vec<RpcTransaction>, bool),
 }
@@ -181,14 +182,16 @@ fn drain(events: &mut broadcast::Receiver<ChainEvent>) -> Vec<RpcTransaction> {
 /// Adds the logs of a block that the filter wants.
 pub(crate) fn append_logs(
     logs: &mut Vec<Log>,
-    filter: &Filter,
+    filter: &LogFilter,
     block: &StoredBlock,
     receipts: &[Receipt],
     removed: bool,
 ) {
     let hashes = block.block.body.transactions.iter().map(|transaction| *transaction.tx_hash());
     let at = BlockNumHash::new(block.number(), block.hash);
+    let first = logs.len();
     filter.append_matching_block_logs(logs, at, block.block.header.timestamp, hashes.zip(receipts), removed);
+    filter.keep_long_enough(logs, first);
 }
 
 impl Rpc {
@@ -226,7 +229,7 @@ impl Rpc {
         Ok(Some(first..=last))
     }
 
-    async fn scan(&self, filter: Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
+    async fn scan(&self, filter: LogFilter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
         // A few blocks are faster read here than handed to another thread.
         const BLOCKS_IN_PLACE_MAX: u64 = 32;
         if range.end().saturating_sub(*range.start()) < BLOCKS_IN_PLACE_MAX {
@@ -235,7 +238,7 @@ impl Rpc {
         self.search(move |rpc| rpc.scan_blocks(&filter, range)).await
     }
 
-    fn scan_blocks(&self, filter: &Filter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
+    fn scan_blocks(&self, filter: &LogFilter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
         let (chain, logs_max) = (self.node.chain(), self.limits.logs_max);
         let mut logs = Vec::new();
         chain.blocks_with_logs(range, &query(filter)).try_for_each(|number| {
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_starts_later_waits() {
-        let filter = Box::new(Filter::new().from_block(20));
+        let filter = Box::new(Filter::new().from_block(20).into());
         let mut kind = FilterKind::Logs { filter, next: 20, removed: Vec::new() };
         assert!(range(advance(&mut kind, 5, 100)).is_empty());
         assert_eq!(range(advance(&mut kind, 21, 100)), 20..=21);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod blocks;
+mod bundles;
 mod calls;
 mod config;
 mod fees;
@@ -22,9 +23,10 @@ use jsonrpsee::RpcModule;
 /// Every `eth_` method.
 pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 11] = [
+    let parts: [jsonrpsee::Methods; 12] = [
         accounts::EthAccountsServer::into_rpc(rpc.clone()).into(),
         blocks::EthBlocksServer::into_rpc(rpc.clone()).into(),
+        bundles::EthBundlesServer::into_rpc(rpc.clone()).into(),
         calls::EthCallsServer::into_rpc(rpc.clone()).into(),
         config::EthConfigServer::into_rpc(rpc.clone()).into(),
         fees::EthFeesServer::into_rpc(rpc.clone()).into(),

@@ -6,15 +6,15 @@
 
 use super::logs::append_logs;
 use crate::{
-    rpc::{Rpc, RpcError, convert},
+    rpc::{
+        Rpc, RpcError, convert,
+        log_filter::{LogFilter, SubscriptionParams},
+    },
     service::{ChainEvent, Rewind},
     store::StoredBlock,
     types::{ExecutedBlock, Receipt},
 };
-use alloy::rpc::types::{
-    Filter,
-    pubsub::{Params, SubscriptionKind},
-};
+use alloy::rpc::types::pubsub::{Params, SubscriptionKind};
 use alloy_primitives::B256;
 use jsonrpsee::{
     PendingSubscriptionSink, SubscriptionSink,
@@ -28,7 +28,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthPubSub {
     #[subscription(name = "subscribe" => "subscription", unsubscribe = "unsubscribe", item = serde_json::Value)]
-    async fn subscribe(&self, kind: SubscriptionKind, params: Option<Params>) -> SubscriptionResult;
+    async fn subscribe(&self, kind: SubscriptionKind, params: Option<SubscriptionParams>) -> SubscriptionResult;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -37,7 +37,7 @@ impl EthPubSubServer for Rpc {
         &self,
         pending: PendingSubscriptionSink,
         kind: SubscriptionKind,
-        params: Option<Params>,
+        params: Option<SubscriptionParams>,
     ) -> SubscriptionResult {
         let wanted = match Wanted::read(kind, params) {
             Ok(wanted) => wanted,
@@ -58,7 +58,7 @@ impl EthPubSubServer for Rpc {
 /// What a subscriber wants to hear.
 enum Wanted {
     Heads,
-    Logs(Box<Filter>),
+    Logs(Box<LogFilter>),
     Pending {
         full: bool,
     },
@@ -71,18 +71,20 @@ enum Wanted {
 const RECEIPT_HASHES_MAX: usize = 200;
 
 impl Wanted {
-    fn read(kind: SubscriptionKind, params: Option<Params>) -> Result<Self, RpcError> {
-        match (kind, params.unwrap_or_default()) {
+    fn read(kind: SubscriptionKind, params: Option<SubscriptionParams>) -> Result<Self, RpcError> {
+        let params = match params {
+            Some(SubscriptionParams::Logs(filter)) => return Self::of_filter(kind, filter),
+            Some(SubscriptionParams::Other(params)) => params,
+            None => Params::None,
+        };
+        match (kind, params) {
             (SubscriptionKind::NewHeads, _) => Ok(Self::Heads),
             (SubscriptionKind::Syncing, _) => Ok(Self::Syncing),
-            (SubscriptionKind::Logs, Params::Logs(filter)) => Ok(Self::Logs(filter)),
             (SubscriptionKind::Logs, Params::None) => Ok(Self::Logs(Box::default())),
             (SubscriptionKind::NewPendingTransactions, Params::None) => Ok(Self::Pending { full: false }),
             (SubscriptionKind::NewPendingTransactions, Params::Bool(full)) => Ok(Self::Pending { full }),
             (SubscriptionKind::Logs, _) => Err(RpcError::invalid("a subscription to logs takes a filter object")),
-            (SubscriptionKind::NewPendingTransactions, _) => Err(RpcError::invalid(
-                "a subscription to pending transactions takes true (whole transactions) or false",
-            )),
+            (SubscriptionKind::NewPendingTransactions, _) => Err(Self::no_pending()),
             (SubscriptionKind::TransactionReceipts, Params::None) => Ok(Self::Receipts(HashSet::new())),
             (SubscriptionKind::TransactionReceipts, Params::TransactionReceipts(params)) => {
                 let hashes = params.transaction_hashes.unwrap_or_default();
@@ -95,14 +97,30 @@ impl Wanted {
                 }
                 Ok(Self::Receipts(hashes.into_iter().collect()))
             }
+            (SubscriptionKind::TransactionReceipts, _) => Err(Self::no_receipts()),
+        }
+    }
+
+    fn of_filter(kind: SubscriptionKind, filter: Box<LogFilter>) -> Result<Self, RpcError> {
+        match kind {
+            SubscriptionKind::Logs => Ok(Self::Logs(filter)),
             // An object without `transactionHashes` is read as a filter.
-            (SubscriptionKind::TransactionReceipts, Params::Logs(filter)) if *filter == Filter::default() => {
+            SubscriptionKind::TransactionReceipts if *filter == LogFilter::default() => {
                 Ok(Self::Receipts(HashSet::new()))
             }
-            (SubscriptionKind::TransactionReceipts, _) => Err(RpcError::invalid(
-                r#"a subscription to receipts takes {"transactionHashes": [hash, …]} or nothing"#,
-            )),
+            SubscriptionKind::TransactionReceipts => Err(Self::no_receipts()),
+            SubscriptionKind::NewHeads => Ok(Self::Heads),
+            SubscriptionKind::Syncing => Ok(Self::Syncing),
+            SubscriptionKind::NewPendingTransactions => Err(Self::no_pending()),
         }
+    }
+
+    fn no_receipts() -> RpcError {
+        RpcError::invalid(r#"a subscription to receipts takes {"transactionHashes": [hash, …]} or nothing"#)
+    }
+
+    fn no_pending() -> RpcError {
+        RpcError::invalid("a subscription to pending transactions takes true (whole transactions) or false")
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 use alloy::{
     eips::BlockId,
-    rpc::types::{EIP1186AccountProofResponse, EIP1186StorageProof},
+    rpc::types::{AccountInfo, EIP1186AccountProofResponse, EIP1186StorageProof},
     serde::JsonStorageKey,
 };
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
@@ -42,6 +42,9 @@ pub(crate) trait EthState {
 
     #[method(name = "getAccount")]
     fn account(&self, address: Address, block: Option<BlockId>) -> Result<Option<TrieAccount>, RpcError>;
+
+    #[method(name = "getAccountInfo")]
+    fn account_info(&self, address: Address, block: Option<BlockId>) -> Result<AccountInfo, RpcError>;
 
     #[method(name = "getProof")]
     async fn proof(
@@ -94,6 +97,12 @@ impl EthStateServer for Rpc {
 
     fn account(&self, address: Address, block: Option<BlockId>) -> Result<Option<TrieAccount>, RpcError> {
         Ok(self.state(block)?.account(address)?)
+    }
+
+    fn account_info(&self, address: Address, block: Option<BlockId>) -> Result<AccountInfo, RpcError> {
+        let state = self.state(block)?;
+        let account = state.account(address)?.unwrap_or_default();
+        Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code: state.code(address)? })
     }
 
     async fn proof(

@@ -66,28 +66,9 @@ impl EthTransactionsServer for Rpc {
     }
 
     async fn send_raw_transaction_sync(&self, raw: Bytes, timeout_ms: Option<u64>) -> Result<RpcReceipt, RpcError> {
-        let wait = timeout_ms.map_or(SYNC_WAIT_MAX, Duration::from_millis).min(SYNC_WAIT_MAX);
         self.check_fee(&raw)?;
-        // Subscribed before the transaction goes in, so that its block cannot be missed.
-        let mut events = self.node.subscribe();
-        let hash = self.node.submit(raw).await?;
-        let included = async {
-            loop {
-                match events.recv().await {
-                    Ok(ChainEvent::NewBlock(_)) | Err(RecvError::Lagged(_)) => {
-                        if let Some(receipt) = self.transaction_receipt(Hash(hash))? {
-                            return Ok(receipt);
-                        }
-                    }
-                    Ok(ChainEvent::Dropped { transaction, reason }) if transaction == hash => {
-                        return Err(RpcError::refused(format!("transaction {hash} was dropped: {reason}")));
-                    }
-                    Ok(_) => {}
-                    Err(RecvError::Closed) => return Err(RpcError::refused("the node is stopping")),
-                }
-            }
-        };
-        tokio::time::timeout(wait, included).await.map_err(|_| RpcError::ReceiptNotYet { hash, wait })?
+        let submitted = async { Ok(self.node.submit(raw).await?) };
+        self.receipt_of(submitted, timeout_ms).await
     }
 
     fn transaction_by_hash(&self, Hash(hash): Hash) -> Result<Option<RpcTransaction>, RpcError> {
@@ -149,6 +130,35 @@ impl EthTransactionsServer for Rpc {
 }
 
 impl Rpc {
+    /// Hands in a transaction and waits for its receipt (EIP-7966).
+    pub(super) async fn receipt_of(
+        &self,
+        submitted: impl Future<Output = Result<B256, RpcError>>,
+        timeout_ms: Option<u64>,
+    ) -> Result<RpcReceipt, RpcError> {
+        let wait = timeout_ms.map_or(SYNC_WAIT_MAX, Duration::from_millis).min(SYNC_WAIT_MAX);
+        // Subscribed before the transaction goes in, so that its block cannot be missed.
+        let mut events = self.node.subscribe();
+        let hash = submitted.await?;
+        let included = async {
+            loop {
+                match events.recv().await {
+                    Ok(ChainEvent::NewBlock(_)) | Err(RecvError::Lagged(_)) => {
+                        if let Some(receipt) = self.transaction_receipt(Hash(hash))? {
+                            return Ok(receipt);
+                        }
+                    }
+                    Ok(ChainEvent::Dropped { transaction, reason }) if transaction == hash => {
+                        return Err(RpcError::refused(format!("transaction {hash} was dropped: {reason}")));
+                    }
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => return Err(RpcError::refused("the node is stopping")),
+                }
+            }
+        };
+        tokio::time::timeout(wait, included).await.map_err(|_| RpcError::ReceiptNotYet { hash, wait })?
+    }
+
     fn transaction_in(&self, block: BlockId, index: Index) -> Result<Option<RpcTransaction>, RpcError> {
         let Some(view) = self.block(block)? else { return Ok(None) };
         let index = usize::from(index);

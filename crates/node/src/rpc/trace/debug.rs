@@ -1,6 +1,9 @@
 //! Traces in the `debug_` namespace, as geth has them.
 
-use super::tracer::{TracerOptions, checked};
+use super::{
+    script::After,
+    tracer::{TracerOptions, checked},
+};
 use crate::{
     execute::{RecoveredBlock, Watched},
     rpc::{Rpc, RpcError},
@@ -66,6 +69,9 @@ pub(crate) trait DebugTraces {
         place: Option<StateContext>,
         options: Option<GethDebugTracingCallOptions>,
     ) -> Result<Vec<Vec<GethTrace>>, RpcError>;
+
+    #[method(name = "traceBadBlock")]
+    fn trace_bad_block(&self, hash: B256, options: Option<GethDebugTracingOptions>) -> Result<BlockTraces, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -75,7 +81,7 @@ impl DebugTracesServer for Rpc {
         hash: B256,
         options: Option<GethDebugTracingOptions>,
     ) -> Result<GethTrace, RpcError> {
-        let options = self.tracer_options(options)?;
+        let options = self.tracer_options(options).await?;
         self.search(move |rpc| {
             // geth's words (`errTxNotFound`).
             let not_found = || RpcError::refused("transaction not found");
@@ -107,7 +113,7 @@ impl DebugTracesServer for Rpc {
     }
 
     async fn trace_block(&self, rlp: Bytes, options: Option<GethDebugTracingOptions>) -> Result<BlockTraces, RpcError> {
-        let options = self.tracer_options(options)?;
+        let options = self.tracer_options(options).await?;
         let unreadable = |error| RpcError::refused(format!("could not decode block: {error}"));
         let block = Block::decode(&mut rlp.as_ref()).map_err(unreadable)?;
         self.search(move |rpc| rpc.traces_of_given(block, &options)).await
@@ -121,7 +127,7 @@ impl DebugTracesServer for Rpc {
     ) -> Result<GethTrace, RpcError> {
         let GethDebugTracingCallOptions { tracing_options, state_overrides, block_overrides, tx_index } =
             options.unwrap_or_default();
-        let options = self.tracer_options(Some(tracing_options))?;
+        let options = self.tracer_options(Some(tracing_options)).await?;
         let block = block.unwrap_or_default();
         let base = match tx_index {
             Some(index) => Some(self.base_at(block, TransactionIndex::Index(index as usize)).await?),
@@ -152,7 +158,7 @@ impl DebugTracesServer for Rpc {
             let block_overrides = block_override.or_else(|| options.block_overrides.clone());
             let mut traces = Vec::with_capacity(transactions.len());
             for call in transactions {
-                let tracer = self.tracer_options(Some(options.tracing_options.clone()))?;
+                let tracer = self.tracer_options(Some(options.tracing_options.clone())).await?;
                 let block_overrides = block_overrides.clone().map(Box::<BlockOverrides>::new);
                 let request =
                     SimulationRequest { call, block, state_overrides: state_overrides.take(), block_overrides };
@@ -164,15 +170,27 @@ impl DebugTracesServer for Rpc {
         }
         Ok(all)
     }
+
+    /// A bad block ends an import; a node that serves has seen none (see `debug_getBadBlocks`). geth's words.
+    fn trace_bad_block(&self, hash: B256, _: Option<GethDebugTracingOptions>) -> Result<BlockTraces, RpcError> {
+        Err(RpcError::refused(format!("bad block {hash} not found")))
+    }
 }
 
 impl Rpc {
-    /// What a client asked for, within what this node allows.
-    pub(in crate::rpc) fn tracer_options(
+    /// What a client asked for, within what this node allows. One that brings its own tracer waits for its turn.
+    pub(in crate::rpc) async fn tracer_options(
         &self,
         options: Option<GethDebugTracingOptions>,
     ) -> Result<TracerOptions, RpcError> {
-        TracerOptions::new(options.unwrap_or_default(), self.limits.call_time_max)
+        let options = TracerOptions::new(options.unwrap_or_default(), self.limits.call_time_max)?;
+        if !options.is_script() {
+            return Ok(options);
+        }
+        let off =
+            "tracers in JavaScript are off: they can end the node. Start it with --rpc.insecure-scripts to offer them";
+        let scripts = self.scripts.as_ref().ok_or_else(|| RpcError::refused(off))?;
+        options.into_script(scripts.enter().await?)
     }
 
     /// The traces of a block's wanted transactions, with their hashes.
@@ -184,7 +202,14 @@ impl Rpc {
     ) -> Result<Vec<(B256, GethTrace)>, RpcError> {
         let traces = self.rerun_block(block, is_wanted, options.tracer()?, |place, watched| {
             let Watched { inspector: (guard, tracer), transaction, block, result, state } = watched;
-            let trace = tracer.get_result(Some(place.context()), transaction, block, result, state);
+            let context = Some(place.context());
+            let trace = match options.is_script() {
+                true => {
+                    let mut after = After { changes: &result.state, before: state };
+                    tracer.get_result(context, transaction, block, result, &mut after)
+                }
+                false => tracer.get_result(context, transaction, block, result, state),
+            };
             let trace = checked(trace.map_err(RpcError::refused_by)?)?;
             guard.rearm();
             tracer.fuse()?;
@@ -211,7 +236,7 @@ impl Rpc {
         missing: String,
         options: Option<GethDebugTracingOptions>,
     ) -> Result<BlockTraces, RpcError> {
-        let options = self.tracer_options(options)?;
+        let options = self.tracer_options(options).await?;
         self.search(move |rpc| {
             let block = rpc.block(block)?.ok_or_else(|| RpcError::refused(missing))?;
             if block.number() == rpc.node.chain().first_block()? {
@@ -223,7 +248,7 @@ impl Rpc {
     }
 
     /// Where calls start that are to see a block from within.
-    async fn base_at(&self, block: BlockId, index: TransactionIndex) -> Result<CallBase, RpcError> {
+    pub(in crate::rpc) async fn base_at(&self, block: BlockId, index: TransactionIndex) -> Result<CallBase, RpcError> {
         self.search(move |rpc| {
             let index = match index {
                 TransactionIndex::All => return Ok(CallBase::of_block(rpc.state(Some(block))?)),

@@ -5,18 +5,21 @@
 //! the past asks no host and is the same on every node. Calls run as `eth_call` runs them. Nothing here takes a lock that a
 //! block holds while it is made.
 
+mod chain;
 mod debug;
 mod otterscan;
 mod parity;
 mod raw;
 mod replay;
 mod rewards;
+mod script;
 mod state;
 mod testing;
 mod tracer;
 mod witness;
 
 pub(super) use testing::methods as testing_methods;
+pub(super) use tracer::TracerOptions;
 
 use super::Rpc;
 use jsonrpsee::RpcModule;
@@ -44,7 +47,8 @@ impl<'de> Deserialize<'de> for Number {
 /// Every `debug_` method.
 pub(super) fn debug_methods(rpc: &Rpc) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 4] = [
+    let parts: [jsonrpsee::Methods; 5] = [
+        chain::DebugPubSubServer::into_rpc(rpc.clone()).into(),
         debug::DebugTracesServer::into_rpc(rpc.clone()).into(),
         raw::DebugRawServer::into_rpc(rpc.clone()).into(),
         state::DebugStateServer::into_rpc(rpc.clone()).into(),

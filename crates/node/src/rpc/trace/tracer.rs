@@ -3,6 +3,7 @@
 //! What is traced is bounded by gas, but a step of a tracer may cost much more than one of the EVM: scripts run, stacks and
 //! memories are copied. So beside the tracer sits a [`Guard`] that stops the run when its time or its room is used up.
 
+use super::script;
 use crate::rpc::RpcError;
 use alloy_rpc_types_trace::geth::{GethDebugTracerType, GethDebugTracingOptions, GethTrace};
 use revm::{
@@ -19,6 +20,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Steps of one trace of opcodes; more would not fit into a response.
 pub(crate) const STEPS_MAX: u64 = 200_000;
@@ -37,6 +39,8 @@ pub(crate) type Tracer = (Guard, DebugInspector);
 pub(crate) struct TracerOptions {
     options: GethDebugTracingOptions,
     pub(crate) trip: Trip,
+    /// Of a script: nobody else's runs until this one and its tracers are gone.
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl TracerOptions {
@@ -46,13 +50,25 @@ impl TracerOptions {
         let asked = options.config.limit.filter(|limit| *limit > 0);
         options.config.limit = Some(asked.unwrap_or(u64::MAX).min(STEPS_MAX + 1));
         let timeout = options.timeout.as_deref().map(go_duration).transpose()?.unwrap_or(TIMEOUT_DEFAULT);
-        Ok(Self { options, trip: Trip::after(timeout.min(time_max)) })
+        Ok(Self { options, trip: Trip::after(timeout.min(time_max)), turn: None })
+    }
+
+    /// The same for a script, with bounds around it and a turn to keep until its tracers are gone.
+    pub(crate) fn into_script(mut self, turn: OwnedSemaphorePermit) -> Result<Self, RpcError> {
+        if let Some(GethDebugTracerType::JsTracer(script)) = &mut self.options.tracer {
+            *script = script::wrapped(script)?;
+        }
+        Ok(Self { turn: Some(Arc::new(turn)), ..self })
+    }
+
+    /// Does the client bring its own tracer, written in JavaScript?
+    pub(crate) fn is_script(&self) -> bool {
+        let tracer = self.options.tracer.as_ref();
+        tracer.is_some_and(|tracer| matches!(tracer, GethDebugTracerType::JsTracer(code) if !code.is_empty()))
     }
 
     /// The tracer.
     pub(crate) fn tracer(&self) -> Result<Tracer, DebugInspectorError> {
-        // What a script costs at a step, nobody knows.
-        let is_script = matches!(self.options.tracer, Some(GethDebugTracerType::JsTracer(_)));
         let (stack, memory) = match self.options.tracer.as_ref().filter(|tracer| !tracer.as_str().is_empty()) {
             None => {
                 let config = &self.options.config;
@@ -60,8 +76,10 @@ impl TracerOptions {
             }
             Some(_) => (false, false),
         };
-        let steps_per_look = if is_script { 1 } else { STEPS_PER_LOOK };
-        let guard = Guard { stack, memory, steps_per_look, ..Guard::new(self.trip.clone()) };
+        // What a script costs at a step, nobody knows.
+        let steps_per_look = if self.is_script() { 1 } else { STEPS_PER_LOOK };
+        let turn = self.turn.clone();
+        let guard = Guard { stack, memory, steps_per_look, turn, ..Guard::new(self.trip.clone()) };
         Ok((guard, DebugInspector::new(self.options.clone())?))
     }
 }
@@ -121,6 +139,9 @@ pub(crate) struct Guard {
     /// Does the tracer copy the stack at every step? The memory?
     stack: bool,
     memory: bool,
+    /// Held as long as the tracer may be at work.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Guard {
@@ -128,7 +149,17 @@ impl Guard {
     pub(crate) fn new(trip: Trip) -> Self {
         let steps_per_look = STEPS_PER_LOOK;
         let steps_max = u64::MAX;
-        Self { trip, deadline: None, steps: 0, steps_max, steps_per_look, copied_bytes: 0, stack: false, memory: false }
+        Self {
+            trip,
+            deadline: None,
+            steps: 0,
+            steps_max,
+            steps_per_look,
+            copied_bytes: 0,
+            stack: false,
+            memory: false,
+            turn: None,
+        }
     }
 
     /// Stops the run after so many steps.

@@ -7,7 +7,7 @@ use crate::{
     state::StateKeys,
 };
 use alloy::eips::{BlockId, BlockNumberOrTag};
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use cryptlet_delegate::{ParentState, ParentStateError};
 use jsonrpsee::proc_macros::rpc;
 use parking_lot::Mutex;
@@ -46,6 +46,9 @@ pub(crate) trait DebugWitness {
 
     #[method(name = "codeByHash")]
     fn code_by_hash(&self, hash: B256, block: Option<BlockId>) -> Result<Option<Bytes>, RpcError>;
+
+    #[method(name = "dbGet")]
+    fn db_get(&self, key: String) -> Result<Bytes, RpcError>;
 }
 
 #[jsonrpsee::core::async_trait]
@@ -60,6 +63,19 @@ impl DebugWitnessServer for Rpc {
 
     fn code_by_hash(&self, hash: B256, block: Option<BlockId>) -> Result<Option<Bytes>, RpcError> {
         Ok(self.state(block)?.code_with_hash(hash)?)
+    }
+
+    /// As reth and anvil have it: of geth's database, what every node has under the same key is code, under `c` and its hash.
+    fn db_get(&self, key: String) -> Result<Bytes, RpcError> {
+        let bytes = match key.strip_prefix("0x") {
+            Some(digits) => hex::decode(digits).map_err(|error| RpcError::invalid(format!("the key: {error}")))?,
+            None => key.into_bytes(),
+        };
+        let hash = bytes.strip_prefix(b"c").and_then(|hash| B256::try_from(hash).ok()).ok_or_else(|| {
+            RpcError::invalid("only code is kept under a key of geth's: a byte `c` (0x63) and the 32 bytes of its hash")
+        })?;
+        // geth's words.
+        self.state(None)?.code_with_hash(hash)?.ok_or_else(|| RpcError::refused("not found"))
     }
 }
 

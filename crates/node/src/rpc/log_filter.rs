@@ -14,6 +14,11 @@ pub(crate) struct LogFilter {
 }
 
 impl LogFilter {
+    /// Does it want this log, if it wants the block?
+    pub(crate) fn takes(&self, log: &alloy_primitives::Log) -> bool {
+        log.topics().len() >= self.topics_min && self.filter.matches(log)
+    }
+
     /// Takes out of `logs`, from `first` on, those with fewer topics than the filter has positions.
     pub(crate) fn keep_long_enough(&self, logs: &mut Vec<Log>, first: usize) {
         if self.topics_min > 0 {

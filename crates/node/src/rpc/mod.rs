@@ -29,6 +29,7 @@ mod recent;
 mod registry;
 mod send;
 mod server;
+mod shown_log;
 mod trace;
 mod txpool;
 mod web3;

@@ -3,13 +3,13 @@
 //!
 //! An entry is the block at its height as long as nothing was undone since it was read; after that its hash is compared first.
 
-use super::{Rpc, RpcError};
+use super::{Rpc, RpcError, eth::append_logs, log_filter::LogFilter, shown_log::ShownLog};
 use crate::{store::StoredBlock, types::Receipt};
 use alloy_primitives::B256;
 use alloy_rlp::Encodable;
 use lru::LruCache;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes that all entries together may take, by estimate.
 const BYTES_MAX: usize = 24 * 1024 * 1024;
@@ -21,6 +21,8 @@ const ENTRY_BYTES_MAX: usize = BYTES_MAX / 8;
 pub(crate) struct BlockWithReceipts {
     pub(crate) block: StoredBlock,
     pub(crate) receipts: Vec<Receipt>,
+    /// All its logs, written when somebody first asks for one.
+    shown_logs: OnceLock<Vec<ShownLog>>,
 }
 
 /// See the module.
@@ -88,9 +90,25 @@ impl RecentBlocks {
 }
 
 impl BlockWithReceipts {
+    fn new(block: StoredBlock, receipts: Vec<Receipt>) -> Self {
+        Self { block, receipts, shown_logs: OnceLock::new() }
+    }
+
+    /// The logs that the filter wants, as they are shown.
+    pub(crate) fn append_shown_logs(&self, logs: &mut Vec<ShownLog>, filter: &LogFilter) {
+        let shown = self.shown_logs.get_or_init(|| {
+            let mut all = Vec::new();
+            append_logs(&mut all, &LogFilter::default(), &self.block, &self.receipts, false);
+            all.iter().map(ShownLog::of).collect()
+        });
+        let all = self.receipts.iter().flat_map(|receipt| receipt.logs());
+        logs.extend(all.zip(shown).filter(|(log, _)| filter.takes(log)).map(|(_, shown)| shown.clone()));
+    }
+
     /// About how much memory it takes: twice what it is encoded, and what the structures themselves take.
     fn bytes(&self) -> usize {
-        let of_log = |log: &alloy_primitives::Log| 160 + log.data.data.len() + 32 * log.data.topics().len();
+        // Once decoded and once as JSON, with two digits a byte and the words of all fields.
+        let of_log = |log: &alloy_primitives::Log| 760 + 3 * log.data.data.len() + 100 * log.data.topics().len();
         let logs: usize = self.receipts.iter().flat_map(|receipt| receipt.logs()).map(of_log).sum();
         2 * self.block.block.length() + logs + 700 * self.receipts.len()
     }
@@ -110,7 +128,7 @@ impl Rpc {
         if receipts.len() != block.block.body.transactions.len() {
             return Ok(None);
         }
-        let entry = Arc::new(BlockWithReceipts { block, receipts });
+        let entry = Arc::new(BlockWithReceipts::new(block, receipts));
         self.recent.put(&entry, rewinds);
         Ok(Some(entry))
     }
@@ -127,7 +145,7 @@ mod tests {
         block.header.number = number;
         block.header.extra_data = Bytes::from(vec![0; extra_bytes]);
         let hash = B256::with_last_byte(number as u8);
-        Arc::new(BlockWithReceipts { block: StoredBlock { hash, block, senders: Vec::new() }, receipts: Vec::new() })
+        Arc::new(BlockWithReceipts::new(StoredBlock { hash, block, senders: Vec::new() }, Vec::new()))
     }
 
     fn is_kept(recent: &RecentBlocks, number: u64) -> bool {

@@ -6,6 +6,8 @@ use crate::{
         convert::{self, RpcTransaction},
         filters::FilterKind,
         log_filter::LogFilter,
+        recent::BlockWithReceipts,
+        shown_log::ShownLog,
     },
     service::ChainEvent,
     store::{LogQuery, StoredBlock},
@@ -23,7 +25,7 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 #[rpc(server, namespace = "eth")]
 pub(crate) trait EthLogs {
     #[method(name = "getLogs")]
-    async fn logs(&self, filter: LogFilter) -> Result<Vec<Log>, RpcError>;
+    async fn logs(&self, filter: LogFilter) -> Result<Vec<ShownLog>, RpcError>;
 
     #[method(name = "newFilter")]
     fn new_filter(&self, filter: LogFilter) -> Result<U256, RpcError>;
@@ -38,7 +40,7 @@ pub(crate) trait EthLogs {
     async fn filter_changes(&self, id: U256) -> Result<FilterChanges<RpcTransaction>, RpcError>;
 
     #[method(name = "getFilterLogs")]
-    async fn filter_logs(&self, id: U256) -> Result<Vec<Log>, RpcError>;
+    async fn filter_logs(&self, id: U256) -> Result<Vec<ShownLog>, RpcError>;
 
     #[method(name = "uninstallFilter")]
     fn uninstall_filter(&self, id: U256) -> Result<bool, RpcError>;
@@ -46,18 +48,22 @@ pub(crate) trait EthLogs {
 
 #[jsonrpsee::core::async_trait]
 impl EthLogsServer for Rpc {
-    async fn logs(&self, filter: LogFilter) -> Result<Vec<Log>, RpcError> {
+    async fn logs(&self, filter: LogFilter) -> Result<Vec<ShownLog>, RpcError> {
         match filter.block_option {
             FilterBlockOption::AtBlockHash(hash) => {
-                // geth's words (`errUnknownBlock`).
-                let block = self.block(hash.into())?.ok_or_else(|| RpcError::refused("unknown block"))?;
+                let number = self.node.chain().block_number(hash)?;
+                let found = number.map(|number| self.block_with_receipts(number)).transpose()?.flatten();
+                let found = found.filter(|found| found.block.hash == hash);
                 let mut logs = Vec::new();
-                append_logs(&mut logs, &filter, &block, &self.receipts(&block)?, false);
+                // geth's words (`errUnknownBlock`).
+                found.ok_or_else(|| RpcError::refused("unknown block"))?.append_shown_logs(&mut logs, &filter);
                 Ok(logs)
             }
             FilterBlockOption::Range { from_block, to_block } => {
                 let Some(range) = self.log_range(from_block, to_block)? else { return Ok(Vec::new()) };
-                self.scan(filter, range).await
+                let append =
+                    |logs: &mut Vec<_>, filter: &_, found: &BlockWithReceipts| found.append_shown_logs(logs, filter);
+                self.scan(filter, range, append).await
             }
         }
     }
@@ -97,7 +103,10 @@ impl EthLogsServer for Rpc {
             }
             Advance::Logs(filter, range, mut told) => {
                 let first = *range.start();
-                match self.scan(*filter, range).await {
+                let append = |logs: &mut Vec<_>, filter: &_, found: &BlockWithReceipts| {
+                    append_logs(logs, filter, &found.block, &found.receipts, false)
+                };
+                match self.scan(*filter, range, append).await {
                     Ok(logs) => told.extend(logs),
                     Err(error) => {
                         // What could not be told now is told next time.
@@ -110,7 +119,7 @@ impl EthLogsServer for Rpc {
         }
     }
 
-    async fn filter_logs(&self, id: U256) -> Result<Vec<Log>, RpcError> {
+    async fn filter_logs(&self, id: U256) -> Result<Vec<ShownLog>, RpcError> {
         let filter = self.filters.with(id, Instant::now(), |kind| match kind {
             FilterKind::Logs { filter, .. } => Some(filter.clone()),
             _ => None,
@@ -229,22 +238,32 @@ impl Rpc {
         Ok(Some(first..=last))
     }
 
-    async fn scan(&self, filter: LogFilter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
+    async fn scan<T: Send + 'static>(
+        &self,
+        filter: LogFilter,
+        range: RangeInclusive<u64>,
+        append: Append<T>,
+    ) -> Result<Vec<T>, RpcError> {
         // A few blocks are faster read here than handed to another thread.
         const BLOCKS_IN_PLACE_MAX: u64 = 32;
         if range.end().saturating_sub(*range.start()) < BLOCKS_IN_PLACE_MAX {
-            return self.scan_blocks(&filter, range);
+            return self.scan_blocks(&filter, range, append);
         }
-        self.search(move |rpc| rpc.scan_blocks(&filter, range)).await
+        self.search(move |rpc| rpc.scan_blocks(&filter, range, append)).await
     }
 
-    fn scan_blocks(&self, filter: &LogFilter, range: RangeInclusive<u64>) -> Result<Vec<Log>, RpcError> {
+    fn scan_blocks<T>(
+        &self,
+        filter: &LogFilter,
+        range: RangeInclusive<u64>,
+        append: Append<T>,
+    ) -> Result<Vec<T>, RpcError> {
         let (chain, logs_max) = (self.node.chain(), self.limits.logs_max);
         let mut logs = Vec::new();
         chain.blocks_with_logs(range, &query(filter)).try_for_each(|number| {
             let Some(found) = self.block_with_receipts(number)? else { return Ok(false) };
             if filter.matches_bloom(found.block.block.header.logs_bloom) {
-                append_logs(&mut logs, filter, &found.block, &found.receipts, false);
+                append(&mut logs, filter, &found);
             }
             if logs.len() > logs_max {
                 return Err(RpcError::LimitExceeded(format!(
@@ -256,6 +275,9 @@ impl Rpc {
         Ok(logs)
     }
 }
+
+/// Adds what a filter wants of a block, in one form or another.
+type Append<T> = fn(&mut Vec<T>, &LogFilter, &BlockWithReceipts);
 
 /// What the store's index of logs is asked for.
 fn query(filter: &Filter) -> LogQuery {

@@ -175,7 +175,8 @@ impl World {
             provider: 1,
             isolation: 0,
         };
-        let policy = PolicyEntry { version: 1, accepted_providers: 0b10, minimum_isolation: 0 };
+        let policy =
+            PolicyEntry { version: 1, accepted_providers: 0b10, minimum_isolation: 0, ..PolicyEntry::default() };
         world.words(CRYPTLET_REGISTRY, storage::of_cryptlet(&cryptlet))?;
         world.words(CRYPTLET_REGISTRY, storage::of_instance(&instance))?;
         world.words(CRYPTLET_POLICY, storage::of_policy(&policy))?;

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Administered} from "./Administered.sol";
 import {ICryptletPolicy} from "./interfaces/ICryptletPolicy.sol";
 import {Claims} from "./types/Creation.sol";
-import {Isolation} from "./types/Words.sol";
+import {Isolation, Providers, TcbStatuses} from "./types/Words.sol";
 
 /// @title CryptletPolicy
 /// @dev Slot 2 holds all that the delegate reads for a call, at the parent block. Genesis writes slots 0 (admin) and 2 (rules).
@@ -17,6 +17,8 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
         bool isEndorserRestricted;
         /// Bit `n` is set if provider `n` accepts listed measurements only.
         uint32 restrictedProviders;
+        /// Bit `n` is set if platforms with TCB status `n` may register although they are not up to date.
+        uint8 toleratedTcb;
     }
 
     /// Providers are bits of a word of 32.
@@ -39,7 +41,8 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
         if (isMeasurementRestricted(claims.provider) && !isMeasurementListed[claims.provider][claims.measurement]) {
             revert MeasurementNotAccepted(claims.provider, claims.measurement);
         }
-        if (current.isEndorserRestricted && claims.endorser != address(0) && !isEndorserListed[claims.endorser]) {
+        bool needsListedEndorser = current.isEndorserRestricted || claims.provider == Providers.TPM;
+        if (needsListedEndorser && claims.endorser != address(0) && !isEndorserListed[claims.endorser]) {
             revert EndorserNotAccepted(claims.endorser);
         }
     }
@@ -81,6 +84,14 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
     }
 
     /// @inheritdoc ICryptletPolicy
+    function setTcbStatusTolerated(uint8 status, bool isTolerated) external onlyAdmin {
+        if (status == TcbStatuses.UP_TO_DATE || status > TcbStatuses.TOLERABLE_MAX) revert TcbStatusNotTolerable(status);
+        uint8 bit = uint8(1) << status;
+        rules.toleratedTcb = isTolerated ? rules.toleratedTcb | bit : rules.toleratedTcb & ~bit;
+        emit TcbToleranceChanged(status, isTolerated, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
     function version() external view returns (uint32) {
         return rules.version;
     }
@@ -93,6 +104,11 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
     /// @inheritdoc ICryptletPolicy
     function minimumIsolation() external view returns (Isolation) {
         return rules.minimumIsolation;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function toleratedTcb() external view returns (uint8) {
+        return rules.toleratedTcb;
     }
 
     /// @inheritdoc ICryptletPolicy

@@ -5,7 +5,7 @@ import {IAdministered} from "../src/interfaces/IAdministered.sol";
 import {ICryptletPolicy} from "../src/interfaces/ICryptletPolicy.sol";
 import {CRYPTLET_POLICY as POLICY} from "../src/libraries/SystemContracts.sol";
 import {Claims} from "../src/types/Creation.sol";
-import {Isolation, Providers} from "../src/types/Words.sol";
+import {Isolation, Providers, TcbStatuses} from "../src/types/Words.sol";
 import {FabricTest} from "./support/FabricTest.sol";
 import {vm} from "./support/Vm.sol";
 
@@ -47,9 +47,10 @@ contract CryptletPolicyTest is FabricTest {
     }
 
     function test_everySetter_isTheAdminsOnly() public {
-        bytes[6] memory calls = [
+        bytes[7] memory calls = [
             abi.encodeCall(POLICY.setProviderAccepted, (1, false)),
             abi.encodeCall(POLICY.setMinimumIsolation, (Isolation.None)),
+            abi.encodeCall(POLICY.setTcbStatusTolerated, (TcbStatuses.OUT_OF_DATE, true)),
             abi.encodeCall(POLICY.setMeasurementRestricted, (1, true)),
             abi.encodeCall(POLICY.setMeasurementListed, (1, MEASUREMENT, true)),
             abi.encodeCall(POLICY.setEndorserRestricted, (true)),
@@ -91,6 +92,32 @@ contract CryptletPolicyTest is FabricTest {
         POLICY.requireAccepted(_claims());
         POLICY.setEndorserListed(vm.addr(HOST_KEY), true);
         POLICY.requireAccepted(_claims());
+        vm.stopPrank();
+    }
+
+    function test_setTcbStatusTolerated_setsOneBit_butNeverForTheBestOrTheWorst() public {
+        vm.startPrank(ADMIN);
+        POLICY.setTcbStatusTolerated(TcbStatuses.OUT_OF_DATE, true);
+        POLICY.setTcbStatusTolerated(TcbStatuses.SW_HARDENING_NEEDED, true);
+        vm.assertEq(POLICY.toleratedTcb(), 0x12, "two bits");
+        POLICY.setTcbStatusTolerated(TcbStatuses.OUT_OF_DATE, false);
+        vm.assertEq(POLICY.toleratedTcb(), 0x02, "one bit");
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.TcbStatusNotTolerable.selector, 0));
+        POLICY.setTcbStatusTolerated(0, true);
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.TcbStatusNotTolerable.selector, 8));
+        POLICY.setTcbStatusTolerated(8, true);
+        vm.stopPrank();
+    }
+
+    function test_requireAccepted_believesNoUnlistedEndorserOfATpm() public {
+        Claims memory claims = _claims();
+        claims.provider = Providers.TPM;
+        vm.startPrank(ADMIN);
+        POLICY.setProviderAccepted(Providers.TPM, true);
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.EndorserNotAccepted.selector, vm.addr(HOST_KEY)));
+        POLICY.requireAccepted(claims);
+        POLICY.setEndorserListed(vm.addr(HOST_KEY), true);
+        POLICY.requireAccepted(claims);
         vm.stopPrank();
     }
 

@@ -14,11 +14,13 @@ interface ICryptletPolicy is IAdministered {
     error IsolationTooWeak(Isolation claimed, Isolation minimum);
     error MeasurementNotAccepted(uint16 provider, bytes32 measurement);
     error EndorserNotAccepted(address endorser);
+    error TcbStatusNotTolerable(uint8 status);
 
     event ProviderAcceptanceChanged(uint16 indexed provider, bool isAccepted, uint32 version);
     event MinimumIsolationChanged(Isolation isolation, uint32 version);
     event MeasurementRestrictionChanged(uint16 indexed provider, bool isRestricted, uint32 version);
     event MeasurementAcceptanceChanged(uint16 indexed provider, bytes32 indexed measurement, bool isAccepted, uint32 version);
+    event TcbToleranceChanged(uint8 indexed status, bool isTolerated, uint32 version);
     event EndorserRestrictionChanged(bool isRestricted, uint32 version);
     event EndorserAcceptanceChanged(address indexed endorser, bool isAccepted, uint32 version);
 
@@ -40,7 +42,12 @@ interface ICryptletPolicy is IAdministered {
     /// @notice Is this measurement on the provider's list?
     function isMeasurementListed(uint16 provider, bytes32 measurement) external view returns (bool);
 
-    /// @notice Are only listed endorsers (host keys) accepted? Does not concern hardware evidence, whose endorser is zero.
+    /// @notice Bit `n` is set if platforms with TCB status `n` (`TcbStatuses`) may register although they are not up to date. Zero: only
+    /// those that are.
+    function toleratedTcb() external view returns (uint8);
+
+    /// @notice Are only listed endorsers (host keys) accepted? Does not concern SGX and TDX, whose endorser is zero; TPMs always need
+    /// a listed one.
     function isEndorserRestricted() external view returns (bool);
 
     /// @notice Is this host key on the list?
@@ -51,6 +58,7 @@ interface ICryptletPolicy is IAdministered {
 
     function setProviderAccepted(uint16 provider, bool isAccepted) external;
     function setMinimumIsolation(Isolation isolation) external;
+    function setTcbStatusTolerated(uint8 status, bool isTolerated) external;
     function setMeasurementRestricted(uint16 provider, bool isRestricted) external;
     function setMeasurementListed(uint16 provider, bytes32 measurement, bool isListed) external;
     function setEndorserRestricted(bool isRestricted) external;

@@ -63,3 +63,16 @@ library Providers {
     uint16 internal constant NITRO = 5;
     uint16 internal constant TPM = 6;
 }
+
+/// @notice How Intel rates a platform, as numbered in `CryptletPolicy.toleratedTcb`. A revoked platform is never accepted.
+library TcbStatuses {
+    uint8 internal constant UP_TO_DATE = 0;
+    uint8 internal constant SW_HARDENING_NEEDED = 1;
+    uint8 internal constant CONFIGURATION_NEEDED = 2;
+    uint8 internal constant CONFIGURATION_AND_SW_HARDENING_NEEDED = 3;
+    uint8 internal constant OUT_OF_DATE = 4;
+    uint8 internal constant OUT_OF_DATE_CONFIGURATION_NEEDED = 5;
+    uint8 internal constant TD_RELAUNCH_ADVISED = 6;
+    uint8 internal constant TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED = 7;
+    uint8 internal constant TOLERABLE_MAX = TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED;
+}

@@ -1,5 +1,6 @@
 //! What the system contracts say, as plain values. Whoever reads them from storage fills them in; nothing here knows how.
 
+use crate::evidence::ToleratedTcb;
 use alloy_primitives::Address;
 use cryptlet_primitives::{CodeDigest, CryptletId, RegistrationId};
 use serde::{Deserialize, Serialize};
@@ -101,7 +102,7 @@ pub struct InstanceEntry {
 }
 
 /// What `CryptletPolicy` accepts in the parent block's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyEntry {
     /// Rises with each change.
@@ -110,6 +111,8 @@ pub struct PolicyEntry {
     pub accepted_providers: u32,
     /// Least isolation of any instance, whatever its cryptlet signed up for.
     pub minimum_isolation: u8,
+    /// Platforms that are not up to date, and accepted all the same when an instance registers.
+    pub tolerated_tcb: ToleratedTcb,
 }
 
 impl PolicyEntry {

@@ -4,7 +4,10 @@
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::SolStruct;
-use cryptlet_primitives::{CryptletResult, FabricDomain, InstanceKeys, Signature65, abi::SoftwareStatement};
+use cryptlet_primitives::{
+    CryptletResult, FabricDomain, InstanceKeys, Signature65,
+    abi::{SoftwareStatement, TpmKeyStatement},
+};
 use secp256k1::{
     Message, SECP256K1,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -77,6 +80,11 @@ pub fn keys_digest(keys: &InstanceKeys, domain: &FabricDomain) -> B256 {
 
 /// What a host signs for the software provider's evidence.
 pub fn software_statement_digest(statement: &SoftwareStatement, domain: &FabricDomain) -> B256 {
+    statement.eip712_signing_hash(&domain.live())
+}
+
+/// What an endorser signs for a TPM's attestation key.
+pub fn tpm_key_digest(statement: &TpmKeyStatement, domain: &FabricDomain) -> B256 {
     statement.eip712_signing_hash(&domain.live())
 }
 

@@ -7,7 +7,7 @@
 use crate::{
     context::{Abort, DelegateSlot},
     invoke::{Call, create, invoke},
-    price::Function,
+    price::{Function, appraisal_gas},
     reply::Reply,
 };
 use alloy_primitives::{
@@ -15,7 +15,7 @@ use alloy_primitives::{
     map::{AddressSet, HashMap},
 };
 use alloy_sol_types::{SolCall, SolValue};
-use cryptlet_attestation::{RecoveredRecord, appraise, record::verify_signed};
+use cryptlet_attestation::{AppraisalTerms, RecoveredRecord, appraise_under, record::verify_signed};
 use cryptlet_primitives::{
     CryptletId, CryptletRequest, CryptletResult, Record, RefusalCode, RegistrationId, ResultStatus, Signature65,
     abi::{Envelope, ICryptoDelegate},
@@ -179,7 +179,13 @@ fn answer<CTX: ContextTr<Chain: DelegateSlot>>(context: &mut CTX, inputs: &CallI
             Err(_) => malformed(),
         },
         Function::Appraise => match ICryptoDelegate::appraiseCall::abi_decode_validate(&data) {
-            Ok(decoded) => Ok(appraise_evidence(context, &decoded.evidence, &decoded.collateral, entry_gas)),
+            Ok(decoded) => {
+                let gas = entry_gas.saturating_add(appraisal_gas(&limits, &decoded.evidence));
+                if inputs.gas_limit < gas {
+                    return Ok(Reply::OutOfGas);
+                }
+                appraise_evidence(context, &decoded.evidence, &decoded.collateral, gas)
+            }
             Err(_) => malformed(),
         },
         Function::Unknown => malformed(),
@@ -274,19 +280,21 @@ fn record_of(envelope: Envelope) -> Option<Record> {
     Some(Record { request, result, output, signature })
 }
 
-/// `appraise(evidence, collateral)`: pure; time is the block's.
+/// `appraise(evidence, collateral)`: time is the block's, and the policy, as in the parent state, says which platforms that are
+/// not up to date will do.
 fn appraise_evidence<CTX: ContextTr<Chain: DelegateSlot>>(
-    context: &CTX,
+    context: &mut CTX,
     evidence: &[u8],
     collateral: &[u8],
     gas: u64,
-) -> Reply {
+) -> Result<Reply, Abort> {
     let now_s = context.block().timestamp().saturating_to();
-    let Some(scope) = context.chain().delegate().scope() else {
-        return Reply::refuse_plainly(RefusalCode::MalformedCall, gas);
+    let Some((scope, registry)) = context.chain_mut().delegate_mut().registry() else {
+        return Ok(Reply::refuse_plainly(RefusalCode::MalformedCall, gas));
     };
-    match appraise(evidence, collateral, &scope.domain, now_s) {
+    let tolerated_tcb = registry.policy(scope)?.tolerated_tcb;
+    Ok(match appraise_under(evidence, collateral, &AppraisalTerms { domain: &scope.domain, now_s, tolerated_tcb }) {
         Ok(claims) => Reply::Return { output: Bytes::from(claims.abi_encode()).abi_encode().into(), gas },
         Err(fault) => Reply::refuse(RefusalCode::EvidenceRejected, &fault.to_string(), gas),
-    }
+    })
 }

@@ -2,7 +2,10 @@
 
 use crate::invoke::Call;
 use alloy_sol_types::SolCall;
-use cryptlet_attestation::CryptletEntry;
+use cryptlet_attestation::{
+    CryptletEntry,
+    evidence::{PROVIDER_SGX, PROVIDER_TDX, PROVIDER_TPM, provider},
+};
 use cryptlet_primitives::{FabricLimits, abi::ICryptoDelegate};
 
 /// The functions of `ICryptoDelegate`.
@@ -33,6 +36,15 @@ impl Function {
             Self::Invoke | Self::Create | Self::Unknown => limits.gas_base,
         };
         fixed.saturating_add(limits.gas_per_input_byte.saturating_mul(call_data_bytes as u64))
+    }
+}
+
+/// What appraising costs beyond its entry, by what the provider's evidence takes to check.
+pub(crate) fn appraisal_gas(limits: &FabricLimits, evidence: &[u8]) -> u64 {
+    match provider(evidence) {
+        Ok(PROVIDER_SGX | PROVIDER_TDX) => limits.gas_appraise_quote,
+        Ok(PROVIDER_TPM) => limits.gas_appraise_tpm,
+        _ => 0,
     }
 }
 

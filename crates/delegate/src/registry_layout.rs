@@ -13,7 +13,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, SimulationPolicy,
+    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, SimulationPolicy, ToleratedTcb,
 };
 use cryptlet_primitives::{
     CodeDigest, CryptletId, RegistrationId,
@@ -48,6 +48,7 @@ const _: () = {
     assert!(
         rules::VERSION.slot == rules::ACCEPTED_PROVIDERS.slot && rules::VERSION.slot == rules::MINIMUM_ISOLATION.slot
     );
+    assert!(rules::VERSION.slot == rules::TOLERATED_TCB.slot);
 };
 
 /// The cryptlet with this id, if it is registered.
@@ -108,6 +109,7 @@ pub fn read_policy(state: &dyn ParentState) -> Result<PolicyEntry, ParentStateEr
         version: at::VERSION.of(word).saturating_to(),
         accepted_providers: at::ACCEPTED_PROVIDERS.of(word).saturating_to(),
         minimum_isolation: at::MINIMUM_ISOLATION.of(word).saturating_to(),
+        tolerated_tcb: ToleratedTcb(at::TOLERATED_TCB.of(word).saturating_to()),
     })
 }
 

@@ -130,6 +130,68 @@ sol! {
         bytes signature;
     }
 
+    /// Evidence of Intel SGX and TDX: a quote, as the hardware's quoting enclave gave it.
+    #[derive(Debug, PartialEq, Eq)]
+    struct QuoteEvidence {
+        /// 2 sgx, 3 tdx.
+        uint16 provider;
+        bytes quote;
+    }
+
+    /// What Intel serves beside a quote: which platforms are up to date, and what was revoked (PCS API, version 4).
+    #[derive(Debug, PartialEq, Eq)]
+    struct QuoteCollateral {
+        string pckCrlIssuerChain;
+        bytes rootCaCrl;
+        bytes pckCrl;
+        string tcbInfoIssuerChain;
+        string tcbInfo;
+        bytes tcbInfoSignature;
+        string qeIdentityIssuerChain;
+        string qeIdentity;
+        bytes qeIdentitySignature;
+        /// PEM; empty if the quote carries it.
+        string pckCertificateChain;
+    }
+
+    /// Evidence of a TPM 2.0: a quote of its platform registers by a restricted key. All three are in the TPM's own encoding
+    /// (TCG TPM 2.0 Library, part 2).
+    #[derive(Debug, PartialEq, Eq)]
+    struct TpmEvidence {
+        /// 6 tpm.
+        uint16 provider;
+        /// `TPMS_ATTEST`; its `extraData` is the `RegistrationId`.
+        bytes attest;
+        /// `TPMT_SIGNATURE`
+        bytes signature;
+        /// `TPMT_PUBLIC` of the attestation key.
+        bytes attestationKey;
+    }
+
+    /// Collateral of TPM evidence: an endorser says that the attestation key lives in a TPM it has enrolled.
+    #[derive(Debug, PartialEq, Eq)]
+    struct TpmEndorsement {
+        /// SHA-256 of the key's `TPMT_PUBLIC`: its name, without the algorithm.
+        bytes32 keyName;
+        /// What the endorser vouches for on that machine: 0 none, 1 process, 2 vm.
+        uint8 isolation;
+        address endorser;
+        uint64 issuedAt;
+        uint64 expires;
+        /// Signature of `endorser` over the EIP-712 digest of `TpmKeyStatement` (the fields above, in order).
+        bytes signature;
+    }
+
+    /// What the endorser signs for [`TpmEndorsement`] (EIP-712).
+    #[derive(Debug, PartialEq, Eq)]
+    struct TpmKeyStatement {
+        bytes32 keyName;
+        uint8 isolation;
+        address endorser;
+        uint64 issuedAt;
+        uint64 expires;
+    }
+
     /// What the host signs for [`SoftwareEvidence`] (EIP-712).
     #[derive(Debug, PartialEq, Eq)]
     struct SoftwareStatement {

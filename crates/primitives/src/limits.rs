@@ -33,8 +33,23 @@ pub struct FabricLimits {
     pub gas_per_output_byte: u64,
     /// Gas per compute unit (1,000 fuel).
     pub gas_per_unit: u64,
-    /// Gas of `verify` and `appraise` before their input bytes.
+    /// Gas of `verify` and `appraise` before their input bytes: one recovery of a signer.
     pub gas_verify: u64,
+    /// Further gas of appraising a quote of Intel SGX or TDX, whose chain of some ten signatures takes 1.6 to 4 ms.
+    #[serde(default = "default_gas_appraise_quote")]
+    pub gas_appraise_quote: u64,
+    /// Further gas of appraising a quote of a TPM: one signature on P-256.
+    #[serde(default = "default_gas_appraise_tpm")]
+    pub gas_appraise_tpm: u64,
+}
+
+/// As much per millisecond as `ecrecover` costs (3,000 for 31 µs), for the slowest quote that was measured.
+const fn default_gas_appraise_quote() -> u64 {
+    400_000
+}
+
+const fn default_gas_appraise_tpm() -> u64 {
+    30_000
 }
 
 impl Default for FabricLimits {
@@ -53,6 +68,8 @@ impl Default for FabricLimits {
             gas_per_output_byte: 16,
             gas_per_unit: 1,
             gas_verify: 10_000,
+            gas_appraise_quote: default_gas_appraise_quote(),
+            gas_appraise_tpm: default_gas_appraise_tpm(),
         }
     }
 }
@@ -94,7 +111,8 @@ impl FabricLimits {
         );
         let prices =
             (self.gas_base, self.gas_per_input_byte, self.gas_per_output_byte, self.gas_per_unit, self.gas_verify);
-        keccak256((keccak256("cryptlet/limits/v1"), counts, prices).abi_encode())
+        let appraisals = (self.gas_appraise_quote, self.gas_appraise_tpm);
+        keccak256((keccak256("cryptlet/limits/v2"), counts, prices, appraisals).abi_encode())
     }
 
     /// Gas of a call with this input, if it uses this many units and returns this many bytes. Saturates.

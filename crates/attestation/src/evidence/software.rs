@@ -1,17 +1,13 @@
 //! The software provider: the host itself states what it runs, and signs that. It proves who said it, not that it is so;
 //! therefore its claims say `software`, and production policy must name it to accept it.
 
-use super::{EvidenceFault, PROVIDER_SOFTWARE};
+use super::{EvidenceFault, ISOLATION_VM, PROVIDER_SOFTWARE, decode};
 use crate::signature::{recover, software_statement_digest};
 use alloy_primitives::FixedBytes;
-use alloy_sol_types::SolValue;
 use cryptlet_primitives::{
     FabricDomain, Signature65,
     abi::{Claims, SoftwareEvidence, SoftwareStatement},
 };
-
-/// Most that software can claim: a virtual machine (0 none, 1 process, 2 vm, 3 enclave).
-const ISOLATION_MAX: u8 = 2;
 
 /// Verifies `abi.encode(SoftwareEvidence)`. It takes no collateral: the host's key is endorsed on chain, by policy.
 pub fn appraise(
@@ -20,11 +16,11 @@ pub fn appraise(
     domain: &FabricDomain,
     now_s: u64,
 ) -> Result<Claims, EvidenceFault> {
-    let evidence = decode(evidence)?;
+    let evidence: SoftwareEvidence = decode(evidence).ok_or(EvidenceFault::Malformed)?;
     if !collateral.is_empty() {
         return Err(EvidenceFault::UnexpectedCollateral(collateral.len()));
     }
-    if evidence.isolation > ISOLATION_MAX {
+    if evidence.isolation > ISOLATION_VM {
         return Err(EvidenceFault::IsolationNotCredible(evidence.isolation));
     }
     if evidence.issuedAt > now_s {
@@ -59,13 +55,4 @@ pub fn statement(evidence: &SoftwareEvidence) -> SoftwareStatement {
         issuedAt: evidence.issuedAt,
         expires: evidence.expires,
     }
-}
-
-/// Only the canonical encoding is read: one statement has one form.
-fn decode(bytes: &[u8]) -> Result<SoftwareEvidence, EvidenceFault> {
-    let evidence = SoftwareEvidence::abi_decode_validate(bytes).map_err(|_| EvidenceFault::Malformed)?;
-    if evidence.abi_encode() != bytes {
-        return Err(EvidenceFault::Malformed);
-    }
-    Ok(evidence)
 }

@@ -51,7 +51,7 @@ fn software_cannot_claim_an_enclave() {
 
 #[test]
 fn other_providers_are_named_not_guessed() {
-    for provider in [0, 2, 3, 4, 5, 6, u16::MAX] {
+    for provider in [0, 4, 5, 7, u16::MAX] {
         let fault = appraise(&evidence(|evidence| evidence.provider = provider), &[], &DOMAIN, NOW);
         assert_eq!(fault, Err(EvidenceFault::UnknownProvider(provider)));
     }

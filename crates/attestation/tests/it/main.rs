@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod evidence;
+mod quotes;
 mod records;
 mod signatures;
 mod support;
+mod tpm;

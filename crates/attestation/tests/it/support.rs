@@ -55,7 +55,7 @@ pub fn instance() -> InstanceEntry {
 }
 
 pub fn policy() -> PolicyEntry {
-    PolicyEntry { version: 9, accepted_providers: 0b10, minimum_isolation: 0 }
+    PolicyEntry { version: 9, accepted_providers: 0b10, minimum_isolation: 0, ..PolicyEntry::default() }
 }
 
 pub fn anchor_hash() -> B256 {

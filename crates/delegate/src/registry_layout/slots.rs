@@ -82,4 +82,5 @@ pub mod rules {
     pub const MINIMUM_ISOLATION: Packed = Packed { slot: 0, offset: 8, bytes: 1 };
     pub const IS_ENDORSER_RESTRICTED: Packed = Packed { slot: 0, offset: 9, bytes: 1 };
     pub const RESTRICTED_PROVIDERS: Packed = Packed { slot: 0, offset: 10, bytes: 4 };
+    pub const TOLERATED_TCB: Packed = Packed { slot: 0, offset: 14, bytes: 1 };
 }

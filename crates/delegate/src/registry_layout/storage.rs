@@ -44,6 +44,7 @@ pub fn of_policy(entry: &PolicyEntry) -> BTreeMap<U256, U256> {
     words.set(at::VERSION, entry.version);
     words.set(at::ACCEPTED_PROVIDERS, entry.accepted_providers);
     words.set(at::MINIMUM_ISOLATION, entry.minimum_isolation);
+    words.set(at::TOLERATED_TCB, entry.tolerated_tcb.0);
     words.words
 }
 

@@ -3,11 +3,14 @@
 use super::world::*;
 use alloy_primitives::{B256, Bytes};
 use alloy_sol_types::{SolCall, SolValue};
-use cryptlet_attestation::{evidence::software::statement, signature::software_statement_digest};
+use cryptlet_attestation::{
+    evidence::{encode_collateral, software::statement},
+    signature::software_statement_digest,
+};
 use cryptlet_delegate::registry_layout::slots;
 use cryptlet_primitives::{
     Record, RefusalCode,
-    abi::{Claims, Envelope, EnvelopeRequest, EnvelopeResult, ICryptoDelegate, SoftwareEvidence},
+    abi::{Claims, Envelope, EnvelopeRequest, EnvelopeResult, ICryptoDelegate, QuoteEvidence, SoftwareEvidence},
     system::CRYPTO_DELEGATE,
 };
 
@@ -125,4 +128,47 @@ fn evidence_that_does_not_hold_is_refused_with_the_reason() {
     assert_eq!(code, RefusalCode::EvidenceRejected);
     let why = String::abi_decode(&data).unwrap();
     assert!(why.starts_with("evidence expired"), "{why}");
+}
+
+/// A recorded quote with its collateral, as the call of `appraise` that a registration makes.
+fn appraise_recorded(provider: u16, name: &str) -> Vec<u8> {
+    let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/quotes");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let collateral = encode_collateral(serde_json::from_slice(&read(&format!("{name}_collateral.json"))).unwrap());
+    let evidence = QuoteEvidence { provider, quote: read(name).into() }.abi_encode();
+    ICryptoDelegate::appraiseCall { evidence: evidence.into(), collateral: collateral.into() }.abi_encode()
+}
+
+#[test]
+fn a_hardware_quote_is_appraised_at_the_blocks_time_under_the_parents_policy() {
+    let mut world = World::new();
+    world.timestamp = 1_751_328_000;
+    let data = appraise_recorded(2, "sgx_quote");
+    let run = |world: &World| world.build_and_replay(&tx(CRYPTO_DELEGATE, data.clone(), GAS)).0.result;
+    let (code, why) = refusal(&run(&world)).unwrap();
+    assert_eq!(code, RefusalCode::EvidenceRejected);
+    let why = String::abi_decode(&why).unwrap();
+    assert!(why.contains("ConfigurationAndSWHardeningNeeded") && why.contains("INTEL-SA-00615"), "{why}");
+
+    world.set_rule(slots::rules::TOLERATED_TCB, 1 << 3);
+    let result = run(&world);
+    let claims = Claims::abi_decode(&Bytes::abi_decode(result.output().unwrap()).unwrap()).unwrap();
+    assert_eq!((claims.provider, claims.isolation), (2, 3));
+    assert!(result.tx_gas_used() > world.limits.gas_appraise_quote, "{}", result.tx_gas_used());
+
+    world.timestamp += 60 * 86_400;
+    let (_, why) = refusal(&run(&world)).unwrap();
+    let why = String::abi_decode(&why).unwrap();
+    assert!(why.contains("TCB info held until 2025-07-19"), "{why}");
+}
+
+#[test]
+fn a_quote_is_not_looked_at_for_less_than_it_costs() {
+    let mut world = World::new();
+    world.timestamp = 1_751_328_000;
+    let data = appraise_recorded(3, "tdx_quote_td15ex");
+    let run = |gas| world.build_and_replay(&tx(CRYPTO_DELEGATE, data.clone(), gas)).0.result;
+    let needed = run(GAS).tx_gas_used();
+    assert!(matches!(run(needed), revm::context_interface::result::ExecutionResult::Revert { .. }));
+    assert!(matches!(run(needed - 1), revm::context_interface::result::ExecutionResult::Halt { .. }));
 }

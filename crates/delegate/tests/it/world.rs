@@ -63,6 +63,7 @@ pub struct World {
     pub limits: FabricLimits,
     pub db: Db,
     pub parent_number: u64,
+    pub timestamp: u64,
     pub cryptlet: CryptletId,
     pub code: CodeDigest,
     pub instance: RegistrationId,
@@ -76,6 +77,7 @@ impl World {
             limits: FabricLimits::default(),
             db: Db::default(),
             parent_number: PARENT_NUMBER,
+            timestamp: TIMESTAMP,
             cryptlet: CryptletId::utility(USER, "oracle"),
             code: CodeDigest(B256::repeat_byte(0xc0)),
             instance: RegistrationId(B256::repeat_byte(0x17)),
@@ -88,7 +90,8 @@ impl World {
         world.account(CRYPTLET_POLICY, 0, 1, Bytes::from_static(&[0xfe]));
         world.register(world.cryptlet);
         world.set_instance(world.cryptlet, world.instance, address_of(&world.key.clone()));
-        let policy = PolicyEntry { version: 3, accepted_providers: 0b10, minimum_isolation: 1 };
+        let policy =
+            PolicyEntry { version: 3, accepted_providers: 0b10, minimum_isolation: 1, ..PolicyEntry::default() };
         world.insert(CRYPTLET_POLICY, storage::of_policy(&policy));
         world
     }
@@ -191,7 +194,7 @@ impl World {
         let cfg = CfgEnv::new_with_spec(SpecId::PRAGUE).with_chain_id(self.domain.chain_id);
         let block = BlockEnv {
             number: U256::from(self.block_number()),
-            timestamp: U256::from(TIMESTAMP),
+            timestamp: U256::from(self.timestamp),
             gas_limit: 1_000_000_000,
             ..Default::default()
         };

@@ -10,8 +10,8 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall;
 use anyhow::{Context, Result, anyhow, ensure};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, RecoveredRecord, SimulationPolicy,
-    signature::result_digest,
+    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecoveredRecord,
+    SimulationPolicy, signature::result_digest,
 };
 use cryptlet_delegate::{
     Anchor, DatabaseParent, DelegateContext, DelegateEvm, DelegateScope, Transcript, build_to_end,
@@ -160,6 +160,8 @@ impl World {
             units_max: 2_000,
             output_bytes_max: 256,
             key_epoch: 1,
+            previous_epoch: 0,
+            previous_epoch_until: 0,
             isolation: 0,
             active_instances: 1,
             simulation: SimulationPolicy::Live,
@@ -174,6 +176,10 @@ impl World {
             not_after_block: 10_000,
             provider: 1,
             isolation: 0,
+            measurement: B256::repeat_byte(3),
+            endorser: Some(Address::repeat_byte(4)),
+            measurement_listing: Listing::None,
+            endorser_listing: Listing::None,
         };
         let policy =
             PolicyEntry { version: 1, accepted_providers: 0b10, minimum_isolation: 0, ..PolicyEntry::default() };

@@ -4,10 +4,10 @@ pragma solidity ^0.8.28;
 import {Administered} from "./Administered.sol";
 import {ICryptletPolicy} from "./interfaces/ICryptletPolicy.sol";
 import {Claims} from "./types/Creation.sol";
-import {Isolation, Providers, TcbStatuses} from "./types/Words.sol";
+import {Isolation, Listing, Providers, TcbStatuses} from "./types/Words.sol";
 
 /// @title CryptletPolicy
-/// @dev Slot 2 holds all that the delegate reads for a call, at the parent block. Genesis writes slots 0 (admin) and 2 (rules).
+/// @dev The delegate reads slot 2, and of the lists in slots 3 and 4 what concerns an instance, at the parent block. Genesis writes slots 0 (admin) and 2 (rules).
 contract CryptletPolicy is Administered, ICryptletPolicy {
     /// One slot, so that a call costs the delegate one read.
     struct Rules {
@@ -19,6 +19,8 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
         uint32 restrictedProviders;
         /// Bit `n` is set if platforms with TCB status `n` may register although they are not up to date.
         uint8 toleratedTcb;
+        uint32 keyLifetimeBlocksMax;
+        uint32 rotationGraceBlocksMax;
     }
 
     /// Providers are bits of a word of 32.
@@ -28,23 +30,25 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
     Rules internal rules;
 
     /// @inheritdoc ICryptletPolicy
-    mapping(uint16 provider => mapping(bytes32 measurement => bool)) public isMeasurementListed;
+    mapping(uint16 provider => mapping(bytes32 measurement => Listing)) public measurementListing;
 
     /// @inheritdoc ICryptletPolicy
-    mapping(address endorser => bool) public isEndorserListed;
+    mapping(address endorser => Listing) public endorserListing;
 
     /// @inheritdoc ICryptletPolicy
     function requireAccepted(Claims calldata claims) external view {
-        Rules memory current = rules;
-        if (!isProviderAccepted(claims.provider)) revert ProviderNotAccepted(claims.provider, current.acceptedProviders);
-        if (claims.isolation < current.minimumIsolation) revert IsolationTooWeak(claims.isolation, current.minimumIsolation);
-        if (isMeasurementRestricted(claims.provider) && !isMeasurementListed[claims.provider][claims.measurement]) {
+        if (!isProviderAccepted(claims.provider)) revert ProviderNotAccepted(claims.provider, rules.acceptedProviders);
+        if (claims.isolation < rules.minimumIsolation) revert IsolationTooWeak(claims.isolation, rules.minimumIsolation);
+        if (!_isMeasurementAccepted(claims.provider, claims.measurement)) {
             revert MeasurementNotAccepted(claims.provider, claims.measurement);
         }
-        bool needsListedEndorser = current.isEndorserRestricted || claims.provider == Providers.TPM;
-        if (needsListedEndorser && claims.endorser != address(0) && !isEndorserListed[claims.endorser]) {
-            revert EndorserNotAccepted(claims.endorser);
-        }
+        if (!_isEndorserAccepted(claims.provider, claims.endorser)) revert EndorserNotAccepted(claims.endorser);
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function accepts(uint16 provider, Isolation isolation, bytes32 measurement, address endorser) external view returns (bool) {
+        return isProviderAccepted(provider) && isolation >= rules.minimumIsolation
+            && _isMeasurementAccepted(provider, measurement) && _isEndorserAccepted(provider, endorser);
     }
 
     /// @inheritdoc ICryptletPolicy
@@ -67,7 +71,7 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
 
     /// @inheritdoc ICryptletPolicy
     function setMeasurementListed(uint16 provider, bytes32 measurement, bool isListed) external onlyAdmin {
-        isMeasurementListed[provider][measurement] = isListed;
+        measurementListing[provider][measurement] = isListed ? Listing.Accepted : Listing.None;
         emit MeasurementAcceptanceChanged(provider, measurement, isListed, _nextVersion());
     }
 
@@ -79,7 +83,7 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
 
     /// @inheritdoc ICryptletPolicy
     function setEndorserListed(address endorser, bool isListed) external onlyAdmin {
-        isEndorserListed[endorser] = isListed;
+        endorserListing[endorser] = isListed ? Listing.Accepted : Listing.None;
         emit EndorserAcceptanceChanged(endorser, isListed, _nextVersion());
     }
 
@@ -89,6 +93,56 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
         uint8 bit = uint8(1) << status;
         rules.toleratedTcb = isTolerated ? rules.toleratedTcb | bit : rules.toleratedTcb & ~bit;
         emit TcbToleranceChanged(status, isTolerated, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setKeyLifetimeBlocksMax(uint32 blocksMax) external onlyAdmin {
+        rules.keyLifetimeBlocksMax = blocksMax;
+        emit KeyLifetimeChanged(blocksMax, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setRotationGraceBlocksMax(uint32 blocksMax) external onlyAdmin {
+        rules.rotationGraceBlocksMax = blocksMax;
+        emit RotationGraceChanged(blocksMax, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function revokeProvider(uint16 provider, string calldata reason) external onlyAdmin {
+        rules.acceptedProviders = _withBit(rules.acceptedProviders, provider, false);
+        emit ProviderRevoked(provider, reason, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function revokeMeasurement(uint16 provider, bytes32 measurement, string calldata reason) external onlyAdmin {
+        measurementListing[provider][measurement] = Listing.Revoked;
+        emit MeasurementRevoked(provider, measurement, reason, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function revokeEndorser(address endorser, string calldata reason) external onlyAdmin {
+        endorserListing[endorser] = Listing.Revoked;
+        emit EndorserRevoked(endorser, reason, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function keyLifetimeBlocksMax() external view returns (uint32) {
+        return rules.keyLifetimeBlocksMax;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function rotationGraceBlocksMax() external view returns (uint32) {
+        return rules.rotationGraceBlocksMax;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isMeasurementListed(uint16 provider, bytes32 measurement) external view returns (bool) {
+        return measurementListing[provider][measurement] == Listing.Accepted;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isEndorserListed(address endorser) external view returns (bool) {
+        return endorserListing[endorser] == Listing.Accepted;
     }
 
     /// @inheritdoc ICryptletPolicy
@@ -124,6 +178,19 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
     /// @inheritdoc ICryptletPolicy
     function isMeasurementRestricted(uint16 provider) public view returns (bool) {
         return _hasBit(rules.restrictedProviders, provider);
+    }
+
+    function _isMeasurementAccepted(uint16 provider, bytes32 measurement) private view returns (bool) {
+        Listing listing = measurementListing[provider][measurement];
+        return listing == Listing.Accepted || (listing == Listing.None && !isMeasurementRestricted(provider));
+    }
+
+    /// Hardware whose maker vouches has no endorser, so none can be asked for.
+    function _isEndorserAccepted(uint16 provider, address endorser) private view returns (bool) {
+        if (endorser == address(0)) return provider != Providers.TPM;
+        Listing listing = endorserListing[endorser];
+        bool needsListing = rules.isEndorserRestricted || provider == Providers.TPM;
+        return listing == Listing.Accepted || (listing == Listing.None && !needsListing);
     }
 
     function _nextVersion() private returns (uint32) {

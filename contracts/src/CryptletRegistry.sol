@@ -34,6 +34,9 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     /// @inheritdoc ICryptletRegistry
     mapping(address operator => bool) public isHostOperator;
 
+    /// @inheritdoc ICryptletRegistry
+    mapping(RegistrationId => RegistrationId) public renewalOf;
+
     // --- administration ---
 
     /// @inheritdoc ICryptletRegistry
@@ -91,7 +94,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         if (entry.kind != CryptletKind.Utility) revert NotUtility(cryptletId);
         if (msg.sender != entry.publisher) revert NotPublisher(msg.sender, entry.publisher);
         _setDigests(entry, codeDigest, manifestDigest, headerDigest, configDigest);
-        _beginEpoch(cryptletId, entry, entry.keyEpoch + 1);
+        _beginEpoch(cryptletId, entry, entry.keyEpoch + 1, 0);
         emit CryptletUpgraded(cryptletId, codeDigest, manifestDigest, entry.keyEpoch);
     }
 
@@ -121,7 +124,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         entry.identityKey = created.signer;
         entry.name = terms.name;
         _emitRegistered(cryptletId, entry);
-        return _registerInstance(cryptletId, entry, created);
+        return _registerInstance(cryptletId, entry, created, 0);
     }
 
     /// @inheritdoc ICryptletRegistry
@@ -157,11 +160,34 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
 
     /// @inheritdoc ICryptletRegistry
     function registerInstance(CreatedInstance calldata created) external returns (RegistrationId registrationId) {
-        Cryptlet storage entry = _requireActive(created.cryptletId);
-        if (msg.sender != entry.publisher && msg.sender != admin && !isHostOperator[msg.sender]) {
-            revert NotRegistrar(msg.sender, created.cryptletId);
-        }
-        return _registerInstance(created.cryptletId, entry, created);
+        Cryptlet storage entry = _requireRegistrar(created.cryptletId);
+        return _registerInstance(created.cryptletId, entry, created, 0);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function rotateKeys(CreatedInstance calldata created, uint32 graceBlocks) external returns (RegistrationId registrationId) {
+        Cryptlet storage entry = _requireRegistrar(created.cryptletId);
+        if (created.keyEpoch <= entry.keyEpoch) revert NoRotation(created.keyEpoch, entry.keyEpoch);
+        uint32 graceBlocksMax = CRYPTLET_POLICY.rotationGraceBlocksMax();
+        if (graceBlocks > graceBlocksMax) revert GraceTooLong(graceBlocks, graceBlocksMax);
+        return _registerInstance(created.cryptletId, entry, created, graceBlocks);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function renewInstance(RegistrationId previous, CreatedInstance calldata created)
+        external
+        returns (RegistrationId registrationId)
+    {
+        Instance storage item = _requireInstance(previous);
+        Cryptlet storage entry = msg.sender == item.signer ? _requireActive(item.cryptletId) : _requireRegistrar(item.cryptletId);
+        _requireRenewal(previous, item, entry, created);
+        item.status = InstanceStatus.Renewed;
+        RegistrationId older = renewalOf[previous];
+        if (instances[older].status == InstanceStatus.Renewed) instances[older].status = InstanceStatus.Retired;
+        registrationId = _newIdOf(created);
+        _admit(registrationId, entry, created);
+        renewalOf[registrationId] = previous;
+        emit InstanceRenewed(previous, registrationId, created.notAfterBlock);
     }
 
     /// @inheritdoc ICryptletRegistry
@@ -171,13 +197,20 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         if (msg.sender != item.signer) _requirePublisherOrAdmin(entry);
         _endInstance(registrationId, item, entry, InstanceStatus.Revoked);
         emit InstanceRevoked(registrationId, msg.sender, reason);
+        // A renewal has the same keys, so it shares their fate.
+        RegistrationId newest = instanceOfSigner[item.cryptletId][item.signer];
+        RegistrationId other = renewalOf[newest] == registrationId ? newest : renewalOf[registrationId];
+        if (_isEndable(instances[other])) {
+            _endInstance(other, instances[other], entry, InstanceStatus.Revoked);
+            emit InstanceRevoked(other, msg.sender, reason);
+        }
     }
 
     /// @inheritdoc ICryptletRegistry
     function retireInstance(RegistrationId registrationId) external {
         Instance storage item = _requireInstance(registrationId);
         Cryptlet storage entry = cryptlets[item.cryptletId];
-        if (item.notAfterBlock >= block.number && item.keyEpoch == entry.keyEpoch) {
+        if (item.notAfterBlock >= block.number && _isEpochInForce(entry, item.keyEpoch)) {
             revert InstanceNotExpired(registrationId, item.notAfterBlock);
         }
         _endInstance(registrationId, item, entry, InstanceStatus.Retired);
@@ -295,17 +328,34 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         emit CryptletRegistered(cryptletId, entry.publisher, entry.kind, entry.name, entry.codeDigest, entry.manifestDigest);
     }
 
-    function _registerInstance(CryptletId cryptletId, Cryptlet storage entry, CreatedInstance calldata created)
-        private
-        returns (RegistrationId registrationId)
-    {
-        if (genesisHash == bytes32(0)) revert NotInitialized();
+    function _registerInstance(
+        CryptletId cryptletId,
+        Cryptlet storage entry,
+        CreatedInstance calldata created,
+        uint32 graceBlocks
+    ) private returns (RegistrationId registrationId) {
+        registrationId = _newIdOf(created);
+        if (created.keyEpoch < entry.keyEpoch) revert StaleKeyEpoch(created.keyEpoch, entry.keyEpoch);
+        if (!_isSignerFree(instanceOfSigner[cryptletId][created.signer], created.keyEpoch)) {
+            revert SignerInUse(cryptletId, created.signer);
+        }
+        _makeRoom(cryptletId, entry, created.keyEpoch, graceBlocks);
+        _admit(registrationId, entry, created);
+    }
+
+    function _newIdOf(CreatedInstance calldata created) private view returns (RegistrationId registrationId) {
         registrationId = RegistrationId.wrap(FabricTypedData.hash(FabricTypedData.keysOf(created)));
-        _requireFits(registrationId, cryptletId, entry, created);
+        if (instances[registrationId].status != InstanceStatus.None) revert InstanceExists(registrationId);
+    }
+
+    /// Checks what an instance shows, and enters it. There is room for it.
+    function _admit(RegistrationId registrationId, Cryptlet storage entry, CreatedInstance calldata created) private {
+        if (genesisHash == bytes32(0)) revert NotInitialized();
+        CryptletId cryptletId = created.cryptletId;
+        _requireFits(entry, created);
         EvidenceCheck.requireKeys(created, registrationId, genesisHash);
         Claims memory claims = EvidenceCheck.appraise(created, registrationId, entry);
 
-        _makeRoom(cryptletId, entry, created.keyEpoch);
         Instance storage item = instances[registrationId];
         _store(item, created, claims);
         registrationIds[cryptletId].push(registrationId);
@@ -322,24 +372,29 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         emit InstanceEvidence(registrationId, created);
     }
 
-    /// The instance is new, and of the code that is registered.
-    function _requireFits(
-        RegistrationId registrationId,
-        CryptletId cryptletId,
-        Cryptlet storage entry,
-        CreatedInstance calldata created
-    ) private view {
-        if (instances[registrationId].status != InstanceStatus.None) {
-            revert InstanceExists(registrationId);
-        }
+    /// The instance is of the code that is registered.
+    function _requireFits(Cryptlet storage entry, CreatedInstance calldata created) private view {
         if (created.codeDigest != entry.codeDigest) revert WrongCodeDigest(created.codeDigest, entry.codeDigest);
         if (created.manifestDigest != entry.manifestDigest) {
             revert WrongManifestDigest(created.manifestDigest, entry.manifestDigest);
         }
-        if (created.keyEpoch < entry.keyEpoch) revert StaleKeyEpoch(created.keyEpoch, entry.keyEpoch);
-        if (!_isSignerFree(instanceOfSigner[cryptletId][created.signer], created.keyEpoch)) {
-            revert SignerInUse(cryptletId, created.signer);
+    }
+
+    /// The same keys, of the current epoch, for longer.
+    function _requireRenewal(
+        RegistrationId previous,
+        Instance storage item,
+        Cryptlet storage entry,
+        CreatedInstance calldata created
+    ) private view {
+        if (item.status != InstanceStatus.Active || item.notAfterBlock < block.number) {
+            revert InstanceNotActive(previous);
         }
+        if (item.keyEpoch != entry.keyEpoch) revert StaleKeyEpoch(item.keyEpoch, entry.keyEpoch);
+        bool isSame = created.cryptletId == item.cryptletId && created.signer == item.signer && created.hpkeKey == item.hpkeKey
+            && created.keyEpoch == item.keyEpoch;
+        if (!isSame) revert NoRenewal(previous);
+        if (created.notAfterBlock <= item.notAfterBlock) revert RenewalTooShort(created.notAfterBlock, item.notAfterBlock);
     }
 
     /// A key may serve again once its instance's time or epoch is over, but never after a revocation.
@@ -349,14 +404,19 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     }
 
     /// A higher epoch begins anew; within an epoch there is a limit.
-    function _makeRoom(CryptletId cryptletId, Cryptlet storage entry, uint64 keyEpoch) private {
-        if (keyEpoch > entry.keyEpoch) _beginEpoch(cryptletId, entry, keyEpoch);
+    function _makeRoom(CryptletId cryptletId, Cryptlet storage entry, uint64 keyEpoch, uint32 graceBlocks) private {
+        if (keyEpoch > entry.keyEpoch) _beginEpoch(cryptletId, entry, keyEpoch, graceBlocks);
         if (entry.activeInstances >= entry.maximumInstances) revert TooManyInstances(cryptletId, entry.maximumInstances);
         ++entry.activeInstances;
     }
 
-    function _beginEpoch(CryptletId cryptletId, Cryptlet storage entry, uint64 keyEpoch) private {
+    /// Without grace the epoch before ends here, and so does one that still had some.
+    function _beginEpoch(CryptletId cryptletId, Cryptlet storage entry, uint64 keyEpoch, uint32 graceBlocks) private {
         emit KeyEpochAdvanced(cryptletId, entry.keyEpoch, keyEpoch);
+        bool hasGrace = graceBlocks != 0 && entry.keyEpoch != 0;
+        entry.previousEpoch = hasGrace ? entry.keyEpoch : 0;
+        entry.previousEpochUntil = hasGrace ? uint64(block.number) + graceBlocks : 0;
+        if (hasGrace) emit GracePeriodBegan(cryptletId, entry.previousEpoch, entry.previousEpochUntil);
         entry.keyEpoch = keyEpoch;
         entry.activeInstances = 0;
     }
@@ -383,14 +443,24 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     function _endInstance(RegistrationId registrationId, Instance storage item, Cryptlet storage entry, InstanceStatus status)
         private
     {
-        if (item.status != InstanceStatus.Active) revert InstanceNotActive(registrationId);
+        if (!_isEndable(item)) revert InstanceNotActive(registrationId);
+        // What was renewed takes no room: its successor does.
+        if (item.keyEpoch == entry.keyEpoch && item.status == InstanceStatus.Active) --entry.activeInstances;
         item.status = status;
-        if (item.keyEpoch == entry.keyEpoch) --entry.activeInstances;
+    }
+
+    function _isEndable(Instance storage item) private view returns (bool) {
+        return item.status == InstanceStatus.Active || item.status == InstanceStatus.Renewed;
+    }
+
+    function _isEpochInForce(Cryptlet storage entry, uint64 keyEpoch) private view returns (bool) {
+        bool isInGrace = keyEpoch != 0 && keyEpoch == entry.previousEpoch && block.number <= entry.previousEpochUntil;
+        return keyEpoch == entry.keyEpoch || isInGrace;
     }
 
     function _isInForce(Instance storage item) private view returns (bool) {
         Cryptlet storage entry = cryptlets[item.cryptletId];
-        return item.status == InstanceStatus.Active && entry.status == CryptletStatus.Active && item.keyEpoch == entry.keyEpoch
+        return _isEndable(item) && entry.status == CryptletStatus.Active && _isEpochInForce(entry, item.keyEpoch)
             && item.codeDigest == entry.codeDigest;
     }
 
@@ -418,6 +488,13 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     function _requireActive(CryptletId cryptletId) private view returns (Cryptlet storage entry) {
         entry = _requireKnown(cryptletId);
         if (entry.status != CryptletStatus.Active) revert CryptletNotActive(cryptletId, entry.status);
+    }
+
+    function _requireRegistrar(CryptletId cryptletId) private view returns (Cryptlet storage entry) {
+        entry = _requireActive(cryptletId);
+        if (msg.sender != entry.publisher && msg.sender != admin && !isHostOperator[msg.sender]) {
+            revert NotRegistrar(msg.sender, cryptletId);
+        }
     }
 
     function _requireInstance(RegistrationId registrationId) private view returns (Instance storage item) {

@@ -47,14 +47,19 @@ contract CryptletPolicyTest is FabricTest {
     }
 
     function test_everySetter_isTheAdminsOnly() public {
-        bytes[7] memory calls = [
+        bytes[12] memory calls = [
             abi.encodeCall(POLICY.setProviderAccepted, (1, false)),
             abi.encodeCall(POLICY.setMinimumIsolation, (Isolation.None)),
             abi.encodeCall(POLICY.setTcbStatusTolerated, (TcbStatuses.OUT_OF_DATE, true)),
             abi.encodeCall(POLICY.setMeasurementRestricted, (1, true)),
             abi.encodeCall(POLICY.setMeasurementListed, (1, MEASUREMENT, true)),
             abi.encodeCall(POLICY.setEndorserRestricted, (true)),
-            abi.encodeCall(POLICY.setEndorserListed, (STRANGER, true))
+            abi.encodeCall(POLICY.setEndorserListed, (STRANGER, true)),
+            abi.encodeCall(POLICY.setKeyLifetimeBlocksMax, (5)),
+            abi.encodeCall(POLICY.setRotationGraceBlocksMax, (5)),
+            abi.encodeCall(POLICY.revokeProvider, (1, "why")),
+            abi.encodeCall(POLICY.revokeMeasurement, (1, MEASUREMENT, "why")),
+            abi.encodeCall(POLICY.revokeEndorser, (STRANGER, "why"))
         ];
         for (uint256 index; index < calls.length; ++index) {
             vm.prank(STRANGER);
@@ -107,6 +112,30 @@ contract CryptletPolicyTest is FabricTest {
         vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.TcbStatusNotTolerable.selector, 8));
         POLICY.setTcbStatusTolerated(8, true);
         vm.stopPrank();
+    }
+
+    function test_revocations_holdWhereNothingIsRestricted_untilListedAgain() public {
+        Claims memory claims = _claims();
+        vm.startPrank(ADMIN);
+        POLICY.revokeMeasurement(Providers.SOFTWARE, MEASUREMENT, "bug");
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.MeasurementNotAccepted.selector, Providers.SOFTWARE, MEASUREMENT));
+        POLICY.requireAccepted(claims);
+        vm.assertTrue(!_accepts(claims), "measurement");
+        POLICY.setMeasurementListed(Providers.SOFTWARE, MEASUREMENT, true);
+        POLICY.requireAccepted(claims);
+        POLICY.revokeEndorser(claims.endorser, "stolen");
+        vm.expectRevert(abi.encodeWithSelector(ICryptletPolicy.EndorserNotAccepted.selector, claims.endorser));
+        POLICY.requireAccepted(claims);
+        vm.assertTrue(!_accepts(claims), "endorser");
+        POLICY.setEndorserListed(claims.endorser, true);
+        vm.assertTrue(_accepts(claims), "listed again");
+        POLICY.revokeProvider(Providers.SOFTWARE, "production begins");
+        vm.assertTrue(!_accepts(claims), "provider");
+        vm.stopPrank();
+    }
+
+    function _accepts(Claims memory claims) private view returns (bool) {
+        return POLICY.accepts(claims.provider, claims.isolation, claims.measurement, claims.endorser);
     }
 
     function test_requireAccepted_believesNoUnlistedEndorserOfATpm() public {

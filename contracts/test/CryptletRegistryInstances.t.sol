@@ -255,6 +255,142 @@ contract CryptletRegistryInstancesTest is FabricTest {
         registerInstance(signed(created, INSTANCE_KEY));
     }
 
+    // --- rotation with grace ---
+
+    function test_rotateKeys_letsTheOldEpochCountForTheGraceAndNoLonger() public {
+        RegistrationId old = registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
+        vm.expectEmit(address(REGISTRY));
+        emit ICryptletRegistry.GracePeriodBegan(tools, 1, 10 + 5);
+        RegistrationId fresh = _rotate(instanceOf(tools, 0x22, 2), 5);
+        Cryptlet memory entry = REGISTRY.cryptlet(tools);
+        vm.assertEq(entry.previousEpoch, 1, "previous epoch");
+        vm.assertEq(entry.previousEpochUntil, 15, "until");
+        vm.assertEq(entry.activeInstances, 1, "instances");
+        vm.assertTrue(REGISTRY.isInstanceActive(old) && REGISTRY.isInstanceActive(fresh), "both count");
+        vm.roll(15);
+        vm.assertTrue(REGISTRY.isInstanceActive(old), "counts in the last block of its grace");
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.InstanceNotExpired.selector, old, NOT_AFTER_BLOCK));
+        REGISTRY.retireInstance(old);
+        vm.roll(16);
+        vm.assertTrue(!REGISTRY.isInstanceActive(old), "counts after its grace");
+        vm.assertTrue(REGISTRY.isInstanceActive(fresh), "the new one counts");
+        REGISTRY.retireInstance(old);
+        vm.assertEq(REGISTRY.cryptlet(tools).activeInstances, 1, "instances at the end");
+    }
+
+    function test_rotateKeys_isBoundedByThePolicyAndNeedsAHigherEpoch() public {
+        registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
+        CreatedInstance memory same = instanceOf(tools, 0x22, 1);
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NoRotation.selector, 1, 1));
+        _rotate(same, 5);
+        vm.prank(ADMIN);
+        POLICY.setRotationGraceBlocksMax(4);
+        CreatedInstance memory next = instanceOf(tools, 0x22, 2);
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.GraceTooLong.selector, 5, 4));
+        _rotate(next, 5);
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NotRegistrar.selector, STRANGER, tools));
+        vm.prank(STRANGER);
+        REGISTRY.rotateKeys(next, 1);
+    }
+
+    function test_aRevocation_aSuddenRotationAndAnUpgradeEndAGraceAtOnce() public {
+        RegistrationId old = registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
+        _rotate(instanceOf(tools, 0x22, 2), 5);
+        uint256 snapshot = vm.snapshotState();
+        vm.prank(PUBLISHER);
+        REGISTRY.revokeInstance(old, "key leaked");
+        vm.assertTrue(!REGISTRY.isInstanceActive(old), "revoked within its grace");
+        vm.assertEq(REGISTRY.cryptlet(tools).activeInstances, 1, "the new epoch's count");
+        vm.revertToState(snapshot);
+        registerInstance(instanceOf(tools, 0x33, 3));
+        vm.assertTrue(!REGISTRY.isInstanceActive(old), "rotated out suddenly");
+        vm.revertToState(snapshot);
+        vm.prank(PUBLISHER);
+        REGISTRY.upgradeUtility(tools, keccak256("new code"), MANIFEST_DIGEST, 0, 0);
+        vm.assertTrue(!REGISTRY.isInstanceActive(old), "upgraded");
+    }
+
+    // --- renewal ---
+
+    function test_renewInstance_prolongsTheSameKeysWithFreshEvidence() public {
+        CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
+        RegistrationId first = registerInstance(created);
+        created.notAfterBlock = NOT_AFTER_BLOCK + 100;
+        RegistrationId second = _renew(PUBLISHER, first, signed(created, INSTANCE_KEY));
+        vm.assertTrue(REGISTRY.instance(first).status == InstanceStatus.Renewed, "status of the first");
+        vm.assertTrue(REGISTRY.isInstanceActive(first) && REGISTRY.isInstanceActive(second), "both count");
+        assertSame(REGISTRY.renewalOf(second), first, "renewal of");
+        vm.assertEq(REGISTRY.cryptlet(tools).activeInstances, 1, "it takes the room of one");
+        vm.roll(NOT_AFTER_BLOCK + 1);
+        vm.assertTrue(!REGISTRY.isInstanceActive(first), "the first is over");
+        vm.assertTrue(REGISTRY.isInstanceActive(second), "the second is not");
+        REGISTRY.retireInstance(first);
+        vm.assertEq(REGISTRY.cryptlet(tools).activeInstances, 1, "instances");
+    }
+
+    function test_renewInstance_again_leavesOneOldRegistrationAtMost() public {
+        CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
+        RegistrationId first = registerInstance(created);
+        created.notAfterBlock += 1;
+        RegistrationId second = _renew(vm.addr(INSTANCE_KEY), first, signed(created, INSTANCE_KEY));
+        created.notAfterBlock += 1;
+        RegistrationId third = _renew(vm.addr(INSTANCE_KEY), second, signed(created, INSTANCE_KEY));
+        vm.assertTrue(REGISTRY.instance(first).status == InstanceStatus.Retired, "first");
+        vm.assertTrue(REGISTRY.isInstanceActive(second) && REGISTRY.isInstanceActive(third), "the last two");
+        // Its key leaked: whichever registration is named, both end.
+        vm.prank(PUBLISHER);
+        REGISTRY.revokeInstance(second, "key leaked");
+        vm.assertTrue(!REGISTRY.isInstanceActive(second) && !REGISTRY.isInstanceActive(third), "both revoked");
+        vm.assertEq(REGISTRY.cryptlet(tools).activeInstances, 0, "instances");
+    }
+
+    function test_renewInstance_refusesOtherKeysShorterTimesAndWhatIsOver() public {
+        CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
+        RegistrationId first = registerInstance(created);
+        CreatedInstance memory other = instanceOf(tools, 0x22, 1);
+        other.notAfterBlock += 1;
+        _expectNoRenewal(first, signed(other, 0x22), abi.encodeWithSelector(ICryptletRegistry.NoRenewal.selector, first));
+        created.notAfterBlock -= 1;
+        _expectNoRenewal(
+            first,
+            signed(created, INSTANCE_KEY),
+            abi.encodeWithSelector(ICryptletRegistry.RenewalTooShort.selector, NOT_AFTER_BLOCK - 1, NOT_AFTER_BLOCK)
+        );
+        created.notAfterBlock += 2;
+        created = signed(created, INSTANCE_KEY);
+        CreatedInstance memory stale = created;
+        bytes memory fresh = created.evidence;
+        stale.evidence = instanceOf(tools, INSTANCE_KEY, 1).evidence;
+        RegistrationId shown = registrationIdOf(instanceOf(tools, INSTANCE_KEY, 1));
+        _expectNoRenewal(
+            first,
+            stale,
+            abi.encodeWithSelector(
+                ICryptletRegistry.EvidenceBindsOtherKeys.selector, RegistrationId.unwrap(shown), registrationIdOf(stale)
+            )
+        );
+        created.evidence = fresh;
+        vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NotRegistrar.selector, STRANGER, tools));
+        vm.prank(STRANGER);
+        REGISTRY.renewInstance(first, created);
+        vm.roll(NOT_AFTER_BLOCK + 1);
+        _expectNoRenewal(first, created, abi.encodeWithSelector(ICryptletRegistry.InstanceNotActive.selector, first));
+    }
+
+    // --- caps ---
+
+    function test_registerInstance_refusesKeysThatLiveLongerThanThePolicyAllows() public {
+        vm.prank(ADMIN);
+        POLICY.setKeyLifetimeBlocksMax(50);
+        _expectRefusal(
+            instanceOf(tools, INSTANCE_KEY, 1),
+            abi.encodeWithSelector(ICryptletRegistry.KeysLiveTooLong.selector, NOT_AFTER_BLOCK, 50)
+        );
+        CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
+        created.notAfterBlock = uint64(block.number) + 50;
+        registerInstance(signed(created, INSTANCE_KEY));
+    }
+
     // --- how it ends ---
 
     function test_revokeInstance_byPublisherAdminOrItsOwnKey() public {
@@ -343,6 +479,21 @@ contract CryptletRegistryInstancesTest is FabricTest {
     function _expectRefusal(CreatedInstance memory created, bytes memory refusal) private {
         vm.expectRevert(refusal);
         registerInstance(created);
+    }
+
+    function _rotate(CreatedInstance memory created, uint32 graceBlocks) private returns (RegistrationId) {
+        vm.prank(PUBLISHER);
+        return REGISTRY.rotateKeys(created, graceBlocks);
+    }
+
+    function _renew(address by, RegistrationId previous, CreatedInstance memory created) private returns (RegistrationId) {
+        vm.prank(by);
+        return REGISTRY.renewInstance(previous, created);
+    }
+
+    function _expectNoRenewal(RegistrationId previous, CreatedInstance memory created, bytes memory refusal) private {
+        vm.expectRevert(refusal);
+        _renew(PUBLISHER, previous, created);
     }
 
     function _revokeBy(address revoker, CreatedInstance memory created) private {

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {Claims} from "../types/Creation.sol";
-import {Isolation} from "../types/Words.sol";
+import {Isolation, Listing} from "../types/Words.sol";
 import {IAdministered} from "./IAdministered.sol";
 
 /// @title CryptletPolicy: what is accepted
@@ -23,6 +23,11 @@ interface ICryptletPolicy is IAdministered {
     event TcbToleranceChanged(uint8 indexed status, bool isTolerated, uint32 version);
     event EndorserRestrictionChanged(bool isRestricted, uint32 version);
     event EndorserAcceptanceChanged(address indexed endorser, bool isAccepted, uint32 version);
+    event ProviderRevoked(uint16 indexed provider, string reason, uint32 version);
+    event MeasurementRevoked(uint16 indexed provider, bytes32 indexed measurement, string reason, uint32 version);
+    event EndorserRevoked(address indexed endorser, string reason, uint32 version);
+    event KeyLifetimeChanged(uint32 blocksMax, uint32 version);
+    event RotationGraceChanged(uint32 blocksMax, uint32 version);
 
     /// @notice Raised by every change.
     function version() external view returns (uint32);
@@ -38,6 +43,21 @@ interface ICryptletPolicy is IAdministered {
 
     /// @notice Does this provider accept listed measurements only?
     function isMeasurementRestricted(uint16 provider) external view returns (bool);
+
+    /// @notice What is said of this measurement of the provider.
+    function measurementListing(uint16 provider, bytes32 measurement) external view returns (Listing);
+
+    /// @notice What is said of this endorser.
+    function endorserListing(address endorser) external view returns (Listing);
+
+    /// @notice Blocks that an instance's keys may be registered for; zero: any number.
+    function keyLifetimeBlocksMax() external view returns (uint32);
+
+    /// @notice Blocks that keys may count for after they were rotated.
+    function rotationGraceBlocksMax() external view returns (uint32);
+
+    /// @notice Do results of an instance with these claims count? The delegate asks the same at every call, of the parent block's state.
+    function accepts(uint16 provider, Isolation isolation, bytes32 measurement, address endorser) external view returns (bool);
 
     /// @notice Is this measurement on the provider's list?
     function isMeasurementListed(uint16 provider, bytes32 measurement) external view returns (bool);
@@ -63,4 +83,15 @@ interface ICryptletPolicy is IAdministered {
     function setMeasurementListed(uint16 provider, bytes32 measurement, bool isListed) external;
     function setEndorserRestricted(bool isRestricted) external;
     function setEndorserListed(address endorser, bool isListed) external;
+    function setKeyLifetimeBlocksMax(uint32 blocksMax) external;
+    function setRotationGraceBlocksMax(uint32 blocksMax) external;
+
+    /// @notice Stops calls of all instances of a provider, from the next block on.
+    function revokeProvider(uint16 provider, string calldata reason) external;
+
+    /// @notice Stops calls of all instances with this measurement, from the next block on. Listing it again takes that back.
+    function revokeMeasurement(uint16 provider, bytes32 measurement, string calldata reason) external;
+
+    /// @notice Stops calls of all instances that this host or enroller vouches for, from the next block on. Listing it again takes that back.
+    function revokeEndorser(address endorser, string calldata reason) external;
 }

@@ -38,6 +38,11 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     error WrongCodeDigest(bytes32 given, bytes32 expected);
     error WrongManifestDigest(bytes32 given, bytes32 expected);
     error StaleKeyEpoch(uint64 given, uint64 current);
+    error NoRotation(uint64 given, uint64 current);
+    error GraceTooLong(uint32 graceBlocks, uint32 graceBlocksMax);
+    error NoRenewal(RegistrationId previous);
+    error RenewalTooShort(uint64 notAfterBlock, uint64 previousNotAfterBlock);
+    error KeysLiveTooLong(uint64 notAfterBlock, uint32 lifetimeBlocksMax);
     error KeysExpired(uint64 notAfterBlock, uint256 blockNumber);
     error AnchorInFuture(uint64 anchorBlock, uint256 blockNumber);
     error AnchorTooOld(uint64 anchorBlock, uint256 blockNumber);
@@ -65,6 +70,7 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     event CryptletResumed(CryptletId indexed cryptletId, address indexed by);
     event CryptletRevoked(CryptletId indexed cryptletId, address indexed by, string reason);
     event SimulationStubChanged(CryptletId indexed cryptletId, bytes simulationStub);
+    event GracePeriodBegan(CryptletId indexed cryptletId, uint64 keyEpoch, uint64 untilBlock);
     event KeyEpochAdvanced(CryptletId indexed cryptletId, uint64 previousEpoch, uint64 keyEpoch);
 
     event InstanceRegistered(
@@ -77,6 +83,7 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     );
     /// @notice Everything the registration rested on, in full, for auditors.
     event InstanceEvidence(RegistrationId indexed registrationId, CreatedInstance created);
+    event InstanceRenewed(RegistrationId indexed previous, RegistrationId indexed renewed, uint64 notAfterBlock);
     event InstanceRevoked(RegistrationId indexed registrationId, address indexed by, string reason);
     event InstanceRetired(RegistrationId indexed registrationId, uint64 notAfterBlock);
 
@@ -111,10 +118,21 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
         returns (RegistrationId registrationId);
 
     /// @notice Registers an instance. By the cryptlet's publisher, the administrator or an approved host operator. An instance with a
-    /// higher key epoch than the current one begins a new epoch: all earlier instances cease to count. That is how keys are rotated.
+    /// higher key epoch than the current one begins a new epoch: all earlier instances cease to count at once. That is how keys are
+    /// rotated when the old ones are no longer to be trusted.
     function registerInstance(CreatedInstance calldata created) external returns (RegistrationId registrationId);
 
-    /// @notice Ends an instance for good. By the publisher, the administrator, or the instance's own key.
+    /// @notice Registers the first instance of a new key epoch, and lets those of the epoch before count for `graceBlocks` more blocks, so
+    /// that calls under way are not lost. Same callers. The policy caps the grace.
+    function rotateKeys(CreatedInstance calldata created, uint32 graceBlocks) external returns (RegistrationId registrationId);
+
+    /// @notice Registers an instance anew before its time is over: the same keys, fresh evidence, a later last block. What it signs under
+    /// its old registration counts until the old last block. Same callers, or the instance's own key.
+    function renewInstance(RegistrationId previous, CreatedInstance calldata created)
+        external
+        returns (RegistrationId registrationId);
+
+    /// @notice Ends an instance for good, with what it was renewed from or to. By the publisher, the administrator, or the instance's own key.
     function revokeInstance(RegistrationId registrationId, string calldata reason) external;
 
     /// @notice Makes room for another instance in place of one whose time is over. By anyone.
@@ -128,6 +146,9 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
 
     /// @notice Stops calls for good. By the publisher or the administrator.
     function revokeCryptlet(CryptletId cryptletId, string calldata reason) external;
+
+    /// @notice The registration that this one renewed; zero if none.
+    function renewalOf(RegistrationId registrationId) external view returns (RegistrationId);
 
     /// @notice Salt of the signing domain; zero until `initialize`.
     function genesisHash() external view returns (bytes32);

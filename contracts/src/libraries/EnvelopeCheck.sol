@@ -3,11 +3,11 @@ pragma solidity ^0.8.28;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EnvelopeFault} from "../interfaces/IAttestationVerifier.sol";
-import {InstanceState} from "../types/Cryptlet.sol";
+import {Instance, InstanceState} from "../types/Cryptlet.sol";
 import {Envelope} from "../types/Signed.sol";
 import {ResultStatus} from "../types/Words.sol";
 import {FabricTypedData} from "./FabricTypedData.sol";
-import {CRYPTLET_POLICY} from "./SystemContracts.sol";
+import {CRYPTLET_POLICY, CRYPTLET_REGISTRY} from "./SystemContracts.sol";
 
 /// @title The rule for envelopes, in the order in which the native verifier applies it
 library EnvelopeCheck {
@@ -32,8 +32,10 @@ library EnvelopeCheck {
 
     /// Acceptance and validity in the current block of the chain the envelope is of.
     function validate(Envelope calldata envelope, InstanceState memory state) internal view returns (EnvelopeFault) {
-        bool isIsolated = state.isolation >= CRYPTLET_POLICY.minimumIsolation();
-        if (!isIsolated || !CRYPTLET_POLICY.isProviderAccepted(state.provider)) return EnvelopeFault.NotAccepted;
+        Instance memory item = CRYPTLET_REGISTRY.instance(envelope.result.registrationId);
+        if (!CRYPTLET_POLICY.accepts(item.provider, item.isolation, item.measurement, item.endorser)) {
+            return EnvelopeFault.NotAccepted;
+        }
         if (block.number < envelope.result.notBefore) return EnvelopeFault.NotYetValid;
         if (block.number > envelope.result.expires || block.number > state.notAfterBlock) return EnvelopeFault.Expired;
         return EnvelopeFault.None;

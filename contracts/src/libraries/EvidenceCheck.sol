@@ -18,6 +18,10 @@ library EvidenceCheck {
     /// The instance holds the keys it names, they are of this chain and not made for another time.
     function requireKeys(CreatedInstance calldata created, RegistrationId registrationId, bytes32 genesisHash) internal view {
         if (created.notAfterBlock < block.number) revert ICryptletRegistry.KeysExpired(created.notAfterBlock, block.number);
+        uint32 lifetimeBlocksMax = CRYPTLET_POLICY.keyLifetimeBlocksMax();
+        if (lifetimeBlocksMax != 0 && created.notAfterBlock - block.number > lifetimeBlocksMax) {
+            revert ICryptletRegistry.KeysLiveTooLong(created.notAfterBlock, lifetimeBlocksMax);
+        }
         requireAnchor(created.anchorBlock, created.anchorHash, genesisHash);
 
         bytes32 separator = FabricTypedData.liveSeparator(FabricDomain(block.chainid, genesisHash));

@@ -27,11 +27,15 @@ struct Cryptlet {
     uint32 activeInstances;
     // slot 3
     uint64 unitsMax;
-    /// The current key epoch: results of instances of any other epoch do not count.
+    /// The current key epoch: results of instances of any other epoch do not count, but for the next two.
     uint64 keyEpoch;
+    /// The epoch before, if its keys were rotated with a grace period; else zero.
+    uint64 previousEpoch;
+    /// Last block in which results of instances of that epoch count.
+    uint64 previousEpochUntil;
+    // slot 4
     /// Suspended by the administrator, so only the administrator can resume it.
     bool suspendedByAdmin;
-    // slot 4
     /// The cryptlet's long-lived public key, as an address: the papers' `publicKey`. A Contract Cryptlet's is its first instance's.
     address identityKey;
     // slots 5 to 7
@@ -45,7 +49,7 @@ struct Cryptlet {
 }
 
 /// @notice A registered instance of a cryptlet.
-/// @dev The delegate reads slots 0 to 3 of this structure directly, at the parent block: its layout is consensus.
+/// @dev The delegate reads slots 0 to 4 and 8 of this structure directly, at the parent block: its layout is consensus.
 struct Instance {
     // slot 0
     address signer;

@@ -16,12 +16,21 @@ enum CryptletKind {
     Contract
 }
 
-/// @notice Whether results of an instance count. `Revoked` is a judgement, `Retired` only says that its time was over.
+/// @notice Whether results of an instance count. `Revoked` is a judgement, `Retired` only says that its time was over. `Renewed` counts
+/// until its last block, and has a successor with the same keys.
 enum InstanceStatus {
     None,
     Active,
     Revoked,
-    Retired
+    Retired,
+    Renewed
+}
+
+/// @notice What the policy says of one measurement or one endorser. `Revoked` holds for calls at once, whatever was registered before.
+enum Listing {
+    None,
+    Accepted,
+    Revoked
 }
 
 /// @notice How far code is kept from everything else, in rising order.

@@ -39,7 +39,7 @@ abstract contract FabricTest is ITestFactory {
         vm.store(address(CRYPTLET_REGISTRY), bytes32(uint256(0)), bytes32(uint256(uint160(ADMIN))));
         vm.store(address(CRYPTLET_POLICY), bytes32(uint256(0)), bytes32(uint256(uint160(ADMIN))));
         // version 1, the software provider accepted, isolation at least a process
-        uint256 rules = 1 | (1 << Providers.SOFTWARE) << 32 | uint256(uint8(Isolation.Process)) << 64;
+        uint256 rules = 1 | (1 << Providers.SOFTWARE) << 32 | uint256(uint8(Isolation.Process)) << 64 | uint256(7200) << 152;
         vm.store(address(CRYPTLET_POLICY), bytes32(uint256(2)), bytes32(rules));
         delegate().setFactory(this);
 

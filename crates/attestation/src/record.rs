@@ -121,8 +121,14 @@ pub enum RecordFault {
     InstanceExpired { instance: RegistrationId, not_after_block: u64, block: u64 },
     #[error("the result names key epoch {found}; the registry has {expected}")]
     KeyEpoch { expected: u64, found: u64 },
+    #[error("keys of epoch {found} were rotated out; they held until block {until}, and this is block {block}")]
+    GraceOver { found: u64, until: u64, block: u64 },
     #[error("instance {instance} was attested by provider {provider}, which the policy does not accept")]
     ProviderNotAccepted { instance: RegistrationId, provider: u16 },
+    #[error("instance {instance} runs measurement {measurement}, which the policy does not accept")]
+    MeasurementNotAccepted { instance: RegistrationId, measurement: B256 },
+    #[error("instance {instance} was vouched for by {endorser}, whom the policy does not accept")]
+    EndorserNotAccepted { instance: RegistrationId, endorser: Address },
     #[error("instance {instance} was attested with isolation {isolation}; {needed} is needed")]
     IsolationTooWeak { instance: RegistrationId, isolation: u8, needed: u8 },
     #[error("the result holds from block {not_before} to block {expires}; this is block {block}")]
@@ -162,8 +168,12 @@ impl RecordFault {
             | Self::InstanceCode { .. }
             | Self::KeyEpoch { .. }
             | Self::ProviderNotAccepted { .. }
+            | Self::MeasurementNotAccepted { .. }
+            | Self::EndorserNotAccepted { .. }
             | Self::IsolationTooWeak { .. } => UnavailableReason::BadSignature,
-            Self::OutsideWindow { .. } | Self::InstanceExpired { .. } => UnavailableReason::Expired,
+            Self::OutsideWindow { .. } | Self::InstanceExpired { .. } | Self::GraceOver { .. } => {
+                UnavailableReason::Expired
+            }
             Self::TooManyUnits { .. } | Self::OutputTooLong { .. } => UnavailableReason::OverLimit,
             Self::CryptletInactive { .. } => UnavailableReason::Refused,
         }
@@ -229,7 +239,7 @@ pub fn verify_instance(
     block_number: u64,
 ) -> Result<(), RecordFault> {
     let id = instance.id;
-    if instance.status != InstanceStatus::Active {
+    if !matches!(instance.status, InstanceStatus::Active | InstanceStatus::Renewed) {
         return Err(RecordFault::InstanceInactive { instance: id, status: instance.status });
     }
     if instance.cryptlet != cryptlet.id {
@@ -239,7 +249,11 @@ pub fn verify_instance(
         let (expected, found) = (cryptlet.code_digest, instance.code_digest);
         return Err(RecordFault::InstanceCode { instance: id, expected, found });
     }
-    if instance.key_epoch != cryptlet.key_epoch {
+    if !cryptlet.is_epoch_in_force(instance.key_epoch, block_number) {
+        if instance.key_epoch == cryptlet.previous_epoch {
+            let (found, until) = (instance.key_epoch, cryptlet.previous_epoch_until);
+            return Err(RecordFault::GraceOver { found, until, block: block_number });
+        }
         return Err(RecordFault::KeyEpoch { expected: cryptlet.key_epoch, found: instance.key_epoch });
     }
     if instance.not_after_block < block_number {
@@ -248,6 +262,13 @@ pub fn verify_instance(
     }
     if !policy.accepts(instance.provider) {
         return Err(RecordFault::ProviderNotAccepted { instance: id, provider: instance.provider });
+    }
+    if !policy.accepts_measurement(instance) {
+        return Err(RecordFault::MeasurementNotAccepted { instance: id, measurement: instance.measurement });
+    }
+    if !policy.accepts_endorser(instance) {
+        let endorser = instance.endorser.unwrap_or_default();
+        return Err(RecordFault::EndorserNotAccepted { instance: id, endorser });
     }
     let needed = cryptlet.isolation.max(policy.minimum_isolation);
     if instance.isolation < needed {

@@ -1,7 +1,7 @@
 //! What the system contracts say, as plain values. Whoever reads them from storage fills them in; nothing here knows how.
 
-use crate::evidence::ToleratedTcb;
-use alloy_primitives::Address;
+use crate::evidence::{PROVIDER_TPM, ToleratedTcb};
+use alloy_primitives::{Address, B256};
 use cryptlet_primitives::{CodeDigest, CryptletId, RegistrationId};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,33 @@ pub enum InstanceStatus {
     Revoked = 2,
     /// May not sign any more: its time was over.
     Retired = 3,
+    /// May sign until its last block; its keys are registered anew for longer.
+    Renewed = 4,
+}
+
+/// What `CryptletPolicy` says of one measurement or one endorser. The numbers are those of the contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(rename_all = "camelCase")]
+pub enum Listing {
+    /// Nothing: accepted unless only listed ones are.
+    #[default]
+    None = 0,
+    /// Accepted.
+    Accepted = 1,
+    /// Refused, whatever was registered before.
+    Revoked = 2,
+}
+
+impl Listing {
+    /// Is this accepted, where listing is needed or not?
+    const fn accepts(self, needs_listing: bool) -> bool {
+        match self {
+            Self::None => !needs_listing,
+            Self::Accepted => true,
+            Self::Revoked => false,
+        }
+    }
 }
 
 /// How a cryptlet is answered in `eth_call` and `eth_estimateGas`. The numbers are those of the contract.
@@ -67,8 +94,12 @@ pub struct CryptletEntry {
     pub units_max: u64,
     /// Bytes of output a call is charged for in advance.
     pub output_bytes_max: u32,
-    /// Current epoch of the cryptlet's keys; results of other epochs are refused.
+    /// Current epoch of the cryptlet's keys; results of other epochs are refused, but for the next two.
     pub key_epoch: u64,
+    /// The epoch before, if the keys were rotated with a grace period; else 0.
+    pub previous_epoch: u64,
+    /// Last block in which results of that epoch hold.
+    pub previous_epoch_until: u64,
     /// Least isolation its instances must have: 0 none, 1 process, 2 vm, 3 enclave.
     pub isolation: u8,
     /// Instances of the current key epoch that are neither revoked nor retired. Some may have expired.
@@ -99,6 +130,22 @@ pub struct InstanceEntry {
     pub provider: u16,
     /// Isolation that was attested at registration.
     pub isolation: u8,
+    /// What was measured at registration.
+    pub measurement: B256,
+    /// Who vouched for that; nobody if the hardware's maker did.
+    pub endorser: Option<Address>,
+    /// What the policy says of the measurement.
+    pub measurement_listing: Listing,
+    /// What the policy says of the endorser.
+    pub endorser_listing: Listing,
+}
+
+impl CryptletEntry {
+    /// Do keys of this epoch count in this block?
+    pub const fn is_epoch_in_force(&self, epoch: u64, block_number: u64) -> bool {
+        let is_in_grace = epoch != 0 && epoch == self.previous_epoch && block_number <= self.previous_epoch_until;
+        epoch == self.key_epoch || is_in_grace
+    }
 }
 
 /// What `CryptletPolicy` accepts in the parent block's state.
@@ -111,6 +158,10 @@ pub struct PolicyEntry {
     pub accepted_providers: u32,
     /// Least isolation of any instance, whatever its cryptlet signed up for.
     pub minimum_isolation: u8,
+    /// Bit `p` is set if provider number `p` is accepted with listed measurements only.
+    pub restricted_providers: u32,
+    /// Are only listed endorsers accepted?
+    pub is_endorser_restricted: bool,
     /// Platforms that are not up to date, and accepted all the same when an instance registers.
     pub tolerated_tcb: ToleratedTcb,
 }
@@ -118,8 +169,26 @@ pub struct PolicyEntry {
 impl PolicyEntry {
     /// Is an instance of this provider accepted?
     pub fn accepts(&self, provider: u16) -> bool {
-        provider < 32 && self.accepted_providers >> provider & 1 == 1
+        has_bit(self.accepted_providers, provider)
     }
+
+    /// Is what was measured in this instance accepted?
+    pub fn accepts_measurement(&self, instance: &InstanceEntry) -> bool {
+        instance.measurement_listing.accepts(has_bit(self.restricted_providers, instance.provider))
+    }
+
+    /// Is who vouched for this instance accepted? Endorsers of TPMs always have to be listed.
+    pub fn accepts_endorser(&self, instance: &InstanceEntry) -> bool {
+        let is_tpm = instance.provider == PROVIDER_TPM;
+        match instance.endorser {
+            None => !is_tpm,
+            Some(_) => instance.endorser_listing.accepts(self.is_endorser_restricted || is_tpm),
+        }
+    }
+}
+
+const fn has_bit(word: u32, provider: u16) -> bool {
+    provider < 32 && word >> provider & 1 == 1
 }
 
 macro_rules! from_number {
@@ -138,5 +207,6 @@ macro_rules! from_number {
 }
 
 from_number!(CryptletStatus: Unknown, Active, Suspended, Revoked);
-from_number!(InstanceStatus: Unknown, Active, Revoked, Retired);
+from_number!(InstanceStatus: Unknown, Active, Revoked, Retired, Renewed);
+from_number!(Listing: None, Accepted, Revoked);
 from_number!(SimulationPolicy: Live, Memo, Stub, Deny);

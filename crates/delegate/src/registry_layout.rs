@@ -13,7 +13,7 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, SimulationPolicy, ToleratedTcb,
+    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, SimulationPolicy, ToleratedTcb,
 };
 use cryptlet_primitives::{
     CodeDigest, CryptletId, RegistrationId,
@@ -43,12 +43,17 @@ const _: () = {
     assert!(cryptlet::BOUND_CONTRACT.slot == cryptlet::OUTPUT_BYTES_MAX.slot);
     assert!(cryptlet::BOUND_CONTRACT.slot == cryptlet::ACTIVE_INSTANCES.slot);
     assert!(cryptlet::UNITS_MAX.slot == cryptlet::KEY_EPOCH.slot);
+    assert!(cryptlet::UNITS_MAX.slot == cryptlet::PREVIOUS_EPOCH.slot);
+    assert!(cryptlet::UNITS_MAX.slot == cryptlet::PREVIOUS_EPOCH_UNTIL.slot);
     assert!(instance::STATUS.slot == instance::SIGNER.slot && instance::STATUS.slot == instance::KEY_EPOCH.slot);
     assert!(instance::STATUS.slot == instance::PROVIDER.slot && instance::STATUS.slot == instance::ISOLATION.slot);
     assert!(
         rules::VERSION.slot == rules::ACCEPTED_PROVIDERS.slot && rules::VERSION.slot == rules::MINIMUM_ISOLATION.slot
     );
-    assert!(rules::VERSION.slot == rules::TOLERATED_TCB.slot);
+    assert!(
+        rules::VERSION.slot == rules::TOLERATED_TCB.slot && rules::VERSION.slot == rules::RESTRICTED_PROVIDERS.slot
+    );
+    assert!(rules::VERSION.slot == rules::IS_ENDORSER_RESTRICTED.slot);
 };
 
 /// The cryptlet with this id, if it is registered.
@@ -71,6 +76,8 @@ pub fn read_cryptlet(state: &dyn ParentState, id: CryptletId) -> Result<Option<C
         units_max: at::UNITS_MAX.of(units).saturating_to(),
         output_bytes_max: at::OUTPUT_BYTES_MAX.of(bounds).saturating_to(),
         key_epoch: at::KEY_EPOCH.of(units).saturating_to(),
+        previous_epoch: at::PREVIOUS_EPOCH.of(units).saturating_to(),
+        previous_epoch_until: at::PREVIOUS_EPOCH_UNTIL.of(units).saturating_to(),
         isolation: at::ISOLATION.of(word).saturating_to(),
         active_instances: at::ACTIVE_INSTANCES.of(bounds).saturating_to(),
         simulation: SimulationPolicy::try_from(at::SIMULATION_POLICY.of(word).saturating_to::<u8>())
@@ -87,6 +94,9 @@ pub fn read_instance(state: &dyn ParentState, id: RegistrationId) -> Result<Opti
     if status == InstanceStatus::Unknown {
         return Ok(None);
     }
+    let provider = at::PROVIDER.of(word).saturating_to();
+    let measurement = entry.word(at::MEASUREMENT)?.into();
+    let endorser = address(at::ENDORSER.of(entry.word(at::ENDORSER)?));
     Ok(Some(InstanceEntry {
         id,
         status,
@@ -95,9 +105,30 @@ pub fn read_instance(state: &dyn ParentState, id: RegistrationId) -> Result<Opti
         signer: address(at::SIGNER.of(word)),
         key_epoch: at::KEY_EPOCH.of(word).saturating_to(),
         not_after_block: at::NOT_AFTER_BLOCK.of(entry.word(at::NOT_AFTER_BLOCK)?).saturating_to(),
-        provider: at::PROVIDER.of(word).saturating_to(),
+        provider,
         isolation: at::ISOLATION.of(word).saturating_to(),
+        measurement,
+        endorser: (!endorser.is_zero()).then_some(endorser),
+        measurement_listing: listing(state, measurement_listing_slot(provider, measurement))?,
+        endorser_listing: listing(state, endorser_listing_slot(endorser))?,
     }))
+}
+
+/// Where the policy says what it thinks of a measurement.
+pub fn measurement_listing_slot(provider: u16, measurement: B256) -> U256 {
+    let of_provider =
+        mapping_slot_within(U256::from(slots::policy::MEASUREMENT_LISTING.slot), U256::from(provider).into());
+    mapping_slot_within(of_provider, measurement)
+}
+
+/// Where the policy says what it thinks of an endorser.
+pub fn endorser_listing_slot(endorser: Address) -> U256 {
+    mapping_slot(slots::policy::ENDORSER_LISTING.slot, endorser.into_word())
+}
+
+fn listing(state: &dyn ParentState, slot: U256) -> Result<Listing, ParentStateError> {
+    let word = state.storage(CRYPTLET_POLICY, slot)?;
+    Ok(status(Packed { slot: 0, offset: 0, bytes: 1 }.of(word), Listing::Revoked))
 }
 
 /// The policy.
@@ -109,6 +140,8 @@ pub fn read_policy(state: &dyn ParentState) -> Result<PolicyEntry, ParentStateEr
         version: at::VERSION.of(word).saturating_to(),
         accepted_providers: at::ACCEPTED_PROVIDERS.of(word).saturating_to(),
         minimum_isolation: at::MINIMUM_ISOLATION.of(word).saturating_to(),
+        restricted_providers: at::RESTRICTED_PROVIDERS.of(word).saturating_to(),
+        is_endorser_restricted: !at::IS_ENDORSER_RESTRICTED.of(word).is_zero(),
         tolerated_tcb: ToleratedTcb(at::TOLERATED_TCB.of(word).saturating_to()),
     })
 }
@@ -230,9 +263,14 @@ impl<'a> Structure<'a> {
 
 /// Slot at which the value of `key` begins in a mapping (Solidity: `keccak256(key ‖ slot)`).
 pub fn mapping_slot(mapping: u64, key: B256) -> U256 {
+    mapping_slot_within(U256::from(mapping), key)
+}
+
+/// The same for a mapping that is itself the value of another.
+fn mapping_slot_within(mapping: U256, key: B256) -> U256 {
     let mut preimage = [0u8; 64];
     preimage[..32].copy_from_slice(key.as_slice());
-    preimage[32..].copy_from_slice(&U256::from(mapping).to_be_bytes::<32>());
+    preimage[32..].copy_from_slice(&mapping.to_be_bytes::<32>());
     keccak256(preimage).into()
 }
 

@@ -1,6 +1,6 @@
 use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use cryptlet_attestation::{
-    BlockFacts, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, RecordFault,
+    BlockFacts, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecordFault,
     RecoveredRecord, SimulationPolicy, signature::result_digest, verify_record,
 };
 use cryptlet_primitives::{
@@ -34,6 +34,8 @@ pub fn cryptlet() -> CryptletEntry {
         units_max: 1_000,
         output_bytes_max: 100,
         key_epoch: 5,
+        previous_epoch: 0,
+        previous_epoch_until: 0,
         isolation: 1,
         active_instances: 1,
         simulation: SimulationPolicy::Live,
@@ -51,6 +53,10 @@ pub fn instance() -> InstanceEntry {
         not_after_block: 1_000,
         provider: 1,
         isolation: 1,
+        measurement: B256::repeat_byte(0x3e),
+        endorser: Some(Address::repeat_byte(0x40)),
+        measurement_listing: Listing::None,
+        endorser_listing: Listing::None,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod registry {
     pub const ALL_CRYPTLET_IDS: Packed = Packed { slot: 7, offset: 0, bytes: 32 };
     pub const INSTANCE_OF_SIGNER: Packed = Packed { slot: 8, offset: 0, bytes: 32 };
     pub const IS_HOST_OPERATOR: Packed = Packed { slot: 9, offset: 0, bytes: 32 };
+    pub const RENEWAL_OF: Packed = Packed { slot: 10, offset: 0, bytes: 32 };
 }
 
 pub mod cryptlet {
@@ -34,8 +35,10 @@ pub mod cryptlet {
     pub const ACTIVE_INSTANCES: Packed = Packed { slot: 2, offset: 28, bytes: 4 };
     pub const UNITS_MAX: Packed = Packed { slot: 3, offset: 0, bytes: 8 };
     pub const KEY_EPOCH: Packed = Packed { slot: 3, offset: 8, bytes: 8 };
-    pub const SUSPENDED_BY_ADMIN: Packed = Packed { slot: 3, offset: 16, bytes: 1 };
-    pub const IDENTITY_KEY: Packed = Packed { slot: 4, offset: 0, bytes: 20 };
+    pub const PREVIOUS_EPOCH: Packed = Packed { slot: 3, offset: 16, bytes: 8 };
+    pub const PREVIOUS_EPOCH_UNTIL: Packed = Packed { slot: 3, offset: 24, bytes: 8 };
+    pub const SUSPENDED_BY_ADMIN: Packed = Packed { slot: 4, offset: 0, bytes: 1 };
+    pub const IDENTITY_KEY: Packed = Packed { slot: 4, offset: 1, bytes: 20 };
     pub const MANIFEST_DIGEST: Packed = Packed { slot: 5, offset: 0, bytes: 32 };
     pub const HEADER_DIGEST: Packed = Packed { slot: 6, offset: 0, bytes: 32 };
     pub const CONFIG_DIGEST: Packed = Packed { slot: 7, offset: 0, bytes: 32 };
@@ -70,8 +73,8 @@ pub mod policy {
     pub const ADMIN: Packed = Packed { slot: 0, offset: 0, bytes: 20 };
     pub const PENDING_ADMIN: Packed = Packed { slot: 1, offset: 0, bytes: 20 };
     pub const RULES: Packed = Packed { slot: 2, offset: 0, bytes: 32 };
-    pub const IS_MEASUREMENT_LISTED: Packed = Packed { slot: 3, offset: 0, bytes: 32 };
-    pub const IS_ENDORSER_LISTED: Packed = Packed { slot: 4, offset: 0, bytes: 32 };
+    pub const MEASUREMENT_LISTING: Packed = Packed { slot: 3, offset: 0, bytes: 32 };
+    pub const ENDORSER_LISTING: Packed = Packed { slot: 4, offset: 0, bytes: 32 };
 }
 
 pub mod rules {
@@ -83,4 +86,6 @@ pub mod rules {
     pub const IS_ENDORSER_RESTRICTED: Packed = Packed { slot: 0, offset: 9, bytes: 1 };
     pub const RESTRICTED_PROVIDERS: Packed = Packed { slot: 0, offset: 10, bytes: 4 };
     pub const TOLERATED_TCB: Packed = Packed { slot: 0, offset: 14, bytes: 1 };
+    pub const KEY_LIFETIME_BLOCKS_MAX: Packed = Packed { slot: 0, offset: 15, bytes: 4 };
+    pub const ROTATION_GRACE_BLOCKS_MAX: Packed = Packed { slot: 0, offset: 19, bytes: 4 };
 }

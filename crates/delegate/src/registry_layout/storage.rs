@@ -1,7 +1,7 @@
 //! Entries as storage: the inverse of reading, for whoever installs the delegate in an EVM that has no registry contract
 //! (tests, examples, tools). Fields that the delegate does not read are left zero.
 
-use super::{Packed, mapping_slot, slots};
+use super::{Packed, endorser_listing_slot, mapping_slot, measurement_listing_slot, slots};
 use alloy_primitives::{B256, U256};
 use cryptlet_attestation::{CryptletEntry, InstanceEntry, PolicyEntry};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub fn of_cryptlet(entry: &CryptletEntry) -> BTreeMap<U256, U256> {
     words.set(at::ACTIVE_INSTANCES, entry.active_instances);
     words.set(at::UNITS_MAX, entry.units_max);
     words.set(at::KEY_EPOCH, entry.key_epoch);
+    words.set(at::PREVIOUS_EPOCH, entry.previous_epoch);
+    words.set(at::PREVIOUS_EPOCH_UNTIL, entry.previous_epoch_until);
     words.words
 }
 
@@ -34,7 +36,16 @@ pub fn of_instance(entry: &InstanceEntry) -> BTreeMap<U256, U256> {
     words.set_word(at::CRYPTLET_ID, entry.cryptlet.0);
     words.set_word(at::CODE_DIGEST, entry.code_digest.0);
     words.set(at::NOT_AFTER_BLOCK, entry.not_after_block);
+    words.set_word(at::MEASUREMENT, entry.measurement);
+    words.set_word(at::ENDORSER, entry.endorser.unwrap_or_default().into_word());
     words.words
+}
+
+/// Slots and words of `CryptletPolicy` that say of this instance's measurement and endorser what the entry does.
+pub fn of_listings(entry: &InstanceEntry) -> BTreeMap<U256, U256> {
+    let measurement = (measurement_listing_slot(entry.provider, entry.measurement), entry.measurement_listing);
+    let endorser = entry.endorser.map(|endorser| (endorser_listing_slot(endorser), entry.endorser_listing));
+    std::iter::once(measurement).chain(endorser).map(|(slot, listing)| (slot, U256::from(listing as u8))).collect()
 }
 
 /// Slots and words of `CryptletPolicy` that hold these rules.
@@ -44,6 +55,8 @@ pub fn of_policy(entry: &PolicyEntry) -> BTreeMap<U256, U256> {
     words.set(at::VERSION, entry.version);
     words.set(at::ACCEPTED_PROVIDERS, entry.accepted_providers);
     words.set(at::MINIMUM_ISOLATION, entry.minimum_isolation);
+    words.set(at::RESTRICTED_PROVIDERS, entry.restricted_providers);
+    words.set(at::IS_ENDORSER_RESTRICTED, u8::from(entry.is_endorser_restricted));
     words.set(at::TOLERATED_TCB, entry.tolerated_tcb.0);
     words.words
 }

@@ -6,6 +6,7 @@ mod blocks;
 mod disabled;
 mod functions;
 mod gas;
+mod lifecycle;
 mod records;
 mod refusals;
 mod runs;

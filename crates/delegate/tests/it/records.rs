@@ -239,7 +239,7 @@ fn the_registry_decides_who_may_answer() {
     use slots::{instance as at, rules};
     type Change = fn(&mut World);
     type Expected = fn(&RecordFault) -> bool;
-    let cases: [(Change, Expected); 8] = [
+    let cases: [(Change, Expected); 9] = [
         (|w| w.set_instance_field(w.instance, at::STATUS, 2), |f| matches!(f, RecordFault::InstanceInactive { .. })),
         (|w| w.set_instance_field(w.instance, at::STATUS, 0), |f| matches!(f, RecordFault::UnknownInstance(_))),
         (
@@ -259,6 +259,10 @@ fn the_registry_decides_who_may_answer() {
             |f| matches!(f, RecordFault::KeyEpoch { expected: 2, found: 1 }),
         ),
         (|w| w.set_rule(rules::ACCEPTED_PROVIDERS, 0b100), |f| matches!(f, RecordFault::ProviderNotAccepted { .. })),
+        (
+            |w| w.set_rule(rules::RESTRICTED_PROVIDERS, 0b10),
+            |f| matches!(f, RecordFault::MeasurementNotAccepted { .. }),
+        ),
         (|w| w.set_rule(rules::MINIMUM_ISOLATION, 2), |f| matches!(f, RecordFault::IsolationTooWeak { .. })),
     ];
     for (index, (change, expected)) in cases.into_iter().enumerate() {

@@ -5,8 +5,8 @@ use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy_sol_types::{SolCall, SolError};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, RecoveredRecord, SimulationPolicy,
-    signature::result_digest,
+    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecoveredRecord,
+    SimulationPolicy, signature::result_digest,
 };
 use cryptlet_delegate::{
     Anchor, BuildOutcome, Built, DatabaseParent, DelegateContext, DelegateEvm, DelegateScope, DelegateSlot, Executed,
@@ -35,6 +35,8 @@ pub const USER: Address = address!("00000000000000000000000000000000000000aa");
 pub const OUTER: Address = address!("0000000000000000000000000000000000001001");
 pub const INNER: Address = address!("0000000000000000000000000000000000001002");
 pub const PARENT_NUMBER: u64 = 400;
+pub const MEASUREMENT: B256 = B256::repeat_byte(0x3e);
+pub const ENDORSER: Address = Address::repeat_byte(0x40);
 pub const TIMESTAMP: u64 = 1_700_000_000;
 pub const GAS: u64 = 5_000_000;
 
@@ -122,6 +124,8 @@ impl World {
             units_max: 2_000,
             output_bytes_max: 256,
             key_epoch: 1,
+            previous_epoch: 0,
+            previous_epoch_until: 0,
             isolation: 1,
             active_instances: 1,
             simulation: SimulationPolicy::Live,
@@ -149,6 +153,10 @@ impl World {
             not_after_block: 10_000,
             provider: 1,
             isolation: 1,
+            measurement: MEASUREMENT,
+            endorser: Some(ENDORSER),
+            measurement_listing: Listing::None,
+            endorser_listing: Listing::None,
         });
         self.insert(CRYPTLET_REGISTRY, words);
     }
@@ -156,6 +164,10 @@ impl World {
     pub fn set_instance_field(&mut self, instance: RegistrationId, at: Packed, value: impl IntoWord) {
         let base = mapping_slot(slots::registry::INSTANCES.slot, instance.0);
         self.set(CRYPTLET_REGISTRY, base, at, value.into_word());
+    }
+
+    pub fn set_listing(&mut self, slot: U256, listing: Listing) {
+        self.db.insert_account_storage(CRYPTLET_POLICY, slot, U256::from(listing as u8)).unwrap();
     }
 
     pub fn set_rule(&mut self, at: Packed, value: u64) {

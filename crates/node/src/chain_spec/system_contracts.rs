@@ -36,6 +36,9 @@ const REGISTRY_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/Cr
 const POLICY_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/CryptletPolicy.json");
 const VERIFIER_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/AttestationVerifier.json");
 
+/// For how many blocks rotated keys may count at most, in the beginning: a day of blocks of 12 s.
+const ROTATION_GRACE_BLOCKS_MAX: u32 = 7_200;
+
 /// What a chain accepts in the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InitialPolicy {
@@ -58,6 +61,7 @@ impl SystemContracts {
             (slots::rules::VERSION, U256::ONE),
             (slots::rules::ACCEPTED_PROVIDERS, U256::from(policy.accepted_providers)),
             (slots::rules::MINIMUM_ISOLATION, U256::from(policy.minimum_isolation)),
+            (slots::rules::ROTATION_GRACE_BLOCKS_MAX, U256::from(ROTATION_GRACE_BLOCKS_MAX)),
         ];
         let rules = rules.into_iter().fold(U256::ZERO, |word, (field, value)| field.set(word, value));
         let registry_storage = BTreeMap::from([(slot(slots::registry::ADMIN.slot), admin.into_word())]);

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Save a chain to a file, from a running node or from a data folder
     Export(ExportArgs),
+    /// Re-verify every registration and record of an exported chain: as of then, and as of today
+    Audit(cryptlet_audit::AuditArgs),
     /// Check one record, or every record of an exported chain, with no node
     Verify(cryptlet_audit::VerifyArgs),
     /// Re-execute an exported chain with no host and no network, and print its state root

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Invoke(args) => invoke::run(args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Audit(args) => cryptlet_audit::audit(&args),
         Command::Verify(args) => cryptlet_audit::verify(&args),
         Command::Replay(args) => cryptlet_audit::replay(&args),
     };

@@ -4,13 +4,15 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile, compilerVersion, foundrySetting } from "./compiler.js";
 
-const SYSTEM = ["CryptletRegistry", "CryptletPolicy", "AttestationVerifier"];
+const SYSTEM = ["CryptletRegistry", "CryptletPolicy", "AttestationVerifier", "Administrators"];
 
 const SOURCES = {
   "src/interfaces/ICryptoDelegate.sol": ["ICryptoDelegate"],
   "src/interfaces/ICryptletRegistry.sol": ["ICryptletRegistry"],
   "src/interfaces/ICryptletPolicy.sol": ["ICryptletPolicy"],
   "src/interfaces/IAttestationVerifier.sol": ["IAttestationVerifier"],
+  "src/interfaces/IAdministrators.sol": ["IAdministrators"],
+  "src/Administrators.sol": ["Administrators"],
   "src/CryptletRegistry.sol": ["CryptletRegistry"],
   "src/CryptletPolicy.sol": ["CryptletPolicy"],
   "src/AttestationVerifier.sol": ["AttestationVerifier"],

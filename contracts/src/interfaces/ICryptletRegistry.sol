@@ -88,7 +88,7 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     event InstanceRetired(RegistrationId indexed registrationId, uint64 notAfterBlock);
 
     /// @notice Tells the registry the hash of the genesis block, the salt of the signing domain. Genesis cannot contain its own hash, so
-    /// the administrator does this once, in the first blocks; while block 0 is within reach the hash is checked.
+    /// it is told once. While block 0 is within reach the hash is checked, and anyone may tell it; later only the administrator.
     function initialize(bytes32 genesisHash_) external;
 
     /// @notice Names the cryptlet behind `ICryptoDelegate.create`. By the administrator.

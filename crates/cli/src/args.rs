@@ -31,8 +31,12 @@ pub(crate) enum Command {
     Host(Box<HostArgs>),
     /// Have a host run a cryptlet package and register it on a chain, or make the host the chain's factory
     Register(RegisterArgs),
+    /// List what is registered on a chain, show it in full, or explain why it can be called or not
+    Registry(RegistryArgs),
     /// Call a cryptlet as a contract would, as a dry run, and print the answer
     Invoke(InvokeArgs),
+    /// Print the genesis of a chain whose registry and policy k of n administrators rule
+    Genesis(GenesisArgs),
     /// Verify the blocks of files, every one in full, and store them
     Import(ImportArgs),
     /// Save a chain to a file, from a running node or from a data folder
@@ -517,6 +521,69 @@ pub(crate) struct InvokeArgs {
     /// Address to call from
     #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO)]
     pub(crate) from: Address,
+    /// JSON-RPC address of a node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
+    pub(crate) rpc_url: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenesisArgs {
+    /// Chain id
+    #[arg(long, value_name = "ID")]
+    pub(crate) chain_id: u64,
+    /// An administrator of registry and policy; may be repeated. Each is given ether
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(crate) administrator: Vec<Address>,
+    /// How many administrators must approve
+    #[arg(long, value_name = "N")]
+    pub(crate) threshold: u32,
+    /// Isolation provider whose evidence is accepted (software, sgx, tdx, tpm); may be repeated. None is accepted by default
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) accept: Vec<String>,
+    /// The least isolation of any instance: none, process, vm or enclave
+    #[arg(long, value_name = "ISOLATION", default_value = "process")]
+    pub(crate) minimum_isolation: String,
+    /// Another account that is given ether; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) fund: Vec<Address>,
+    /// Ether that each of these accounts is given
+    #[arg(long, value_name = "ETHER", default_value_t = 1_000_000)]
+    pub(crate) balance: u64,
+    /// Time of the genesis block in Unix seconds; now by default
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timestamp: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArgs {
+    #[command(subcommand)]
+    pub(crate) command: RegistryCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    /// Every cryptlet, one per line
+    List(RegistryAccess),
+    /// A cryptlet and its instances in full
+    Show(RegistryEntryArgs),
+    /// Why a cryptlet, or an instance, can be called now or cannot: status, epoch, expiry, and the setting that refuses it
+    Explain(RegistryEntryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegistryEntryArgs {
+    /// Name or id of a cryptlet, or the id of an instance
+    #[arg(value_name = "NAME_OR_ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) access: RegistryAccess,
+}
+
+/// Where the registry is read, and how it is shown.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryAccess {
     /// JSON-RPC address of a node
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
     pub(crate) rpc_url: String,

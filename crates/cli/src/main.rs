@@ -6,6 +6,7 @@ mod dev;
 mod export;
 mod fabric;
 mod fork;
+mod genesis_file;
 mod host;
 mod host_parts;
 mod import;
@@ -16,6 +17,7 @@ mod node;
 mod progress;
 mod register;
 mod registry;
+mod registry_view;
 mod rpc;
 mod rpc_args;
 mod signals;
@@ -40,7 +42,9 @@ fn main() -> ExitCode {
         Command::Node(args) => node::run(*args),
         Command::Host(args) => host::run(*args),
         Command::Register(args) => register::run(args),
+        Command::Registry(args) => registry_view::run(args),
         Command::Invoke(args) => invoke::run(args),
+        Command::Genesis(args) => genesis_file::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Audit(args) => cryptlet_audit::audit(&args),

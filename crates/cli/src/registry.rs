@@ -16,6 +16,12 @@ sol! {
     "../../contracts/artifacts/CryptletRegistry.json"
 }
 
+sol! {
+    #[derive(Debug)]
+    CryptletPolicy,
+    "../../contracts/artifacts/CryptletPolicy.json"
+}
+
 /// `CryptletStatus.Active` of the registry.
 const STATUS_ACTIVE: u8 = 1;
 /// `CryptletStatus.None`: there is no such cryptlet.

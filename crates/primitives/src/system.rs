@@ -12,5 +12,8 @@ pub const CRYPTLET_REGISTRY: Address = address!("0000000000000000000000000000000
 /// `CryptletPolicy`: what is accepted.
 pub const CRYPTLET_POLICY: Address = address!("000000000000000000000000000000000000cd02");
 
+/// `Administrators`: k of n who rule registry and policy, on chains whose genesis has them.
+pub const ADMINISTRATORS: Address = address!("000000000000000000000000000000000000cd04");
+
 /// `AttestationVerifier`: checks a record in Solidity, also on chains that have no delegate.
 pub const ATTESTATION_VERIFIER: Address = address!("000000000000000000000000000000000000cd03");

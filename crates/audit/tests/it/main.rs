@@ -4,6 +4,8 @@
 #[path = "../../../node/tests/it/support.rs"]
 mod support;
 
+mod lifecycle;
+
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
 use alloy_sol_types::SolCall;
 use cryptlet_node::{chain_file::export, chain_spec::dev_accounts};

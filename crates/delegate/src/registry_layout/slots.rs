@@ -89,3 +89,14 @@ pub mod rules {
     pub const KEY_LIFETIME_BLOCKS_MAX: Packed = Packed { slot: 0, offset: 15, bytes: 4 };
     pub const ROTATION_GRACE_BLOCKS_MAX: Packed = Packed { slot: 0, offset: 19, bytes: 4 };
 }
+
+pub mod administrators {
+    use crate::registry_layout::Packed;
+
+    pub const THRESHOLD: Packed = Packed { slot: 0, offset: 0, bytes: 4 };
+    pub const MEMBER_COUNT: Packed = Packed { slot: 0, offset: 4, bytes: 4 };
+    pub const GENERATION: Packed = Packed { slot: 0, offset: 8, bytes: 4 };
+    pub const IS_MEMBER: Packed = Packed { slot: 1, offset: 0, bytes: 32 };
+    pub const HAS_APPROVED: Packed = Packed { slot: 2, offset: 0, bytes: 32 };
+    pub const PROPOSALS: Packed = Packed { slot: 3, offset: 0, bytes: 32 };
+}

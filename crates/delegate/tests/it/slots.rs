@@ -10,12 +10,13 @@ use serde_json::Value;
 use std::{fmt::Write as _, path::PathBuf};
 
 /// Module, artefact, and the structure in it; none: the contract's own variables.
-const MODULES: [(&str, &str, Option<&str>); 5] = [
+const MODULES: [(&str, &str, Option<&str>); 6] = [
     ("registry", "CryptletRegistry", None),
     ("cryptlet", "CryptletRegistry", Some("Cryptlet")),
     ("instance", "CryptletRegistry", Some("Instance")),
     ("policy", "CryptletPolicy", None),
     ("rules", "CryptletPolicy", Some("CryptletPolicy.Rules")),
+    ("administrators", "Administrators", None),
 ];
 
 #[test]

@@ -18,7 +18,7 @@ pub use dev::{
 pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{CODE_BYTES_MAX_MAX, GenesisError, genesis_header};
 pub use rules::BlockRules;
-pub use system_contracts::{InitialPolicy, SystemContracts, delegate_account};
+pub use system_contracts::{Council, CouncilError, InitialPolicy, SystemContracts, delegate_account};
 
 pub use alloy_hardforks::EthereumHardfork;
 

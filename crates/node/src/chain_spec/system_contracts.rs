@@ -3,10 +3,10 @@
 use alloy::eips::{eip2935, eip4788, eip7002, eip7251};
 use alloy::genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, Bytes, U256, bytes};
-use cryptlet_delegate::registry_layout::slots;
+use cryptlet_delegate::registry_layout::{mapping_slot, slots};
 use cryptlet_primitives::{
     FabricLimits,
-    system::{ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY},
+    system::{ADMINISTRATORS, ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY},
 };
 use std::collections::BTreeMap;
 
@@ -34,6 +34,7 @@ pub fn delegate_account(limits: &FabricLimits) -> GenesisAccount {
 /// As `contracts/scripts/build-artifacts` writes them.
 const REGISTRY_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/CryptletRegistry.json");
 const POLICY_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/CryptletPolicy.json");
+const ADMINISTRATORS_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/Administrators.json");
 const VERIFIER_ARTIFACT: &str = include_str!("../../../../contracts/artifacts/AttestationVerifier.json");
 
 /// For how many blocks rotated keys may count at most, in the beginning: a day of blocks of 12 s.
@@ -46,6 +47,25 @@ pub struct InitialPolicy {
     pub accepted_providers: u32,
     /// Least isolation of an instance (`Claims.isolation`).
     pub minimum_isolation: u8,
+}
+
+/// Who rules registry and policy from the beginning: so many of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Council {
+    /// How many must approve.
+    pub threshold: u32,
+    /// Who they are, each once.
+    pub members: std::collections::BTreeSet<Address>,
+}
+
+/// A council that could never decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{threshold} of {members} administrators cannot decide anything; the threshold must be between 1 and their number"
+)]
+pub struct CouncilError {
+    threshold: u32,
+    members: usize,
 }
 
 impl InitialPolicy {
@@ -81,6 +101,30 @@ impl SystemContracts {
             (ATTESTATION_VERIFIER, contract(VERIFIER_ARTIFACT, BTreeMap::new())),
         ]);
         Self { accounts }
+    }
+
+    /// The same, ruled by so many of a council instead of one account.
+    pub fn of_council(council: &Council, policy: InitialPolicy) -> Result<Self, CouncilError> {
+        let members = council.members.len();
+        if council.threshold == 0 || council.threshold as usize > members {
+            return Err(CouncilError { threshold: council.threshold, members });
+        }
+        let mut contracts = Self::of_fabric(ADMINISTRATORS, policy);
+        let numbers = [
+            (slots::administrators::THRESHOLD, U256::from(council.threshold)),
+            (slots::administrators::MEMBER_COUNT, U256::from(members)),
+        ];
+        let numbers = numbers.into_iter().fold(U256::ZERO, |word, (field, value)| field.set(word, value));
+        let slot = |member: &Address| mapping_slot(slots::administrators::IS_MEMBER.slot, member.into_word());
+        let mut storage: BTreeMap<B256, B256> =
+            council.members.iter().map(|member| (slot(member).into(), B256::with_last_byte(1))).collect();
+        storage.insert(U256::from(slots::administrators::THRESHOLD.slot).into(), numbers.into());
+        let account = GenesisAccount::default()
+            .with_nonce(Some(1))
+            .with_code(Some(runtime_code(ADMINISTRATORS_ARTIFACT)))
+            .with_storage(Some(storage));
+        contracts.accounts.insert(ADMINISTRATORS, account);
+        Ok(contracts)
     }
 
     /// What Ethereum itself expects to find: beacon roots (EIP-4788), block hashes (EIP-2935), withdrawal (EIP-7002) and
@@ -124,6 +168,27 @@ mod tests {
         let contracts = SystemContracts::of_fabric(Address::repeat_byte(7), InitialPolicy::DEVELOPMENT);
         let storage = contracts.accounts[&CRYPTLET_POLICY].storage.clone().expect("storage");
         assert_eq!(storage[&B256::ZERO], Address::repeat_byte(7).into_word());
-        assert_eq!(storage[&B256::with_last_byte(2)], B256::from(uint!(0x2_00000001_U256)));
+        let rules = uint!(0x2_00000001_U256) | U256::from(ROTATION_GRACE_BLOCKS_MAX) << 152;
+        assert_eq!(storage[&B256::with_last_byte(2)], B256::from(rules));
+    }
+
+    #[test]
+    fn a_council_is_written_as_its_contract_reads_it() {
+        let members = [Address::repeat_byte(1), Address::repeat_byte(2), Address::repeat_byte(3)].into();
+        let council = Council { threshold: 2, members };
+        let contracts = SystemContracts::of_council(&council, InitialPolicy::DEVELOPMENT).unwrap();
+        let storage = contracts.accounts[&ADMINISTRATORS].storage.clone().unwrap();
+        assert_eq!(storage[&B256::ZERO], B256::from(uint!(0x3_00000002_U256)));
+        // As contracts/test/Administrators.t.sol stores it: keccak256(abi.encode(member, 1)).
+        let slot = alloy_primitives::keccak256([Address::repeat_byte(2).into_word(), B256::with_last_byte(1)].concat());
+        assert_eq!(storage[&slot], B256::with_last_byte(1));
+        for account in [CRYPTLET_POLICY, CRYPTLET_REGISTRY] {
+            let admin = contracts.accounts[&account].storage.clone().unwrap()[&B256::ZERO];
+            assert_eq!(admin, ADMINISTRATORS.into_word());
+        }
+        for threshold in [0, 4] {
+            let council = Council { threshold, ..council.clone() };
+            assert!(SystemContracts::of_council(&council, InitialPolicy::DEVELOPMENT).is_err());
+        }
     }
 }

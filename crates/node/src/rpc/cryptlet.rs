@@ -119,6 +119,7 @@ impl CryptletServer for Rpc {
             "delegate": system::CRYPTO_DELEGATE,
             "registry": system::CRYPTLET_REGISTRY,
             "policy": system::CRYPTLET_POLICY,
+            "administrators": system::ADMINISTRATORS,
             "attestationVerifier": system::ATTESTATION_VERIFIER,
             "domain": spec.domain().live(),
             "dryRunDomain": spec.domain().dry_run(),

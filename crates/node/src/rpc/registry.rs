@@ -50,6 +50,10 @@ pub(crate) struct CryptletView {
     units_max: u64,
     output_bytes_max: u32,
     key_epoch: u64,
+    /// The epoch before, if its keys were rotated with a grace period; 0 if not.
+    previous_epoch: u64,
+    /// Last block in which that epoch counts.
+    previous_epoch_until: u64,
     registered_block: u64,
     /// How many there ever were; below are the newest of them.
     instances_total: usize,
@@ -186,6 +190,8 @@ fn cryptlet_view(id: CryptletId, cryptlet: Cryptlet, total: usize, instances: Ve
         units_max: cryptlet.unitsMax,
         output_bytes_max: cryptlet.outputBytesMax,
         key_epoch: cryptlet.keyEpoch,
+        previous_epoch: cryptlet.previousEpoch,
+        previous_epoch_until: cryptlet.previousEpochUntil,
         registered_block: cryptlet.registeredBlock,
         instances_total: total,
         instances,
@@ -196,7 +202,7 @@ fn instance_view(registration_id: B256, instance: Instance, is_active: bool) -> 
     InstanceView {
         registration_id,
         signer: instance.signer,
-        status: word(&["none", "active", "revoked", "retired"], instance.status.into()),
+        status: word(&["none", "active", "revoked", "retired", "renewed"], instance.status.into()),
         is_active,
         provider: provider_name(instance.provider),
         isolation: isolation(instance.isolation),

@@ -9,7 +9,7 @@ use crate::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use cryptlet_primitives::{
     AccountEdit,
-    system::{ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE},
+    system::{ADMINISTRATORS, ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE},
 };
 use flate2::read::GzDecoder;
 use serde::Deserialize;
@@ -200,7 +200,9 @@ impl Chunk {
 /// Contracts whose state belongs to the chain they are on.
 fn kept_accounts() -> BTreeSet<Address> {
     let of_protocol = SystemContracts::of_ethereum().accounts.into_keys();
-    of_protocol.chain([CRYPTO_DELEGATE, CRYPTLET_REGISTRY, CRYPTLET_POLICY, ATTESTATION_VERIFIER]).collect()
+    of_protocol
+        .chain([CRYPTO_DELEGATE, CRYPTLET_REGISTRY, CRYPTLET_POLICY, ATTESTATION_VERIFIER, ADMINISTRATORS])
+        .collect()
 }
 
 fn number(value: U256, what: &str) -> Result<u64, StateFileError> {

@@ -69,6 +69,8 @@ sol! {
         function registerUtility(UtilityRegistration registration) external returns (bytes32);
         function registerInstance(Created created) external returns (bytes32);
         function revokeInstance(bytes32 registrationId, string reason) external;
+        function rotateKeys(Created created, uint32 graceBlocks) external returns (bytes32);
+        function renewInstance(bytes32 previous, Created created) external returns (bytes32);
     }
 
     interface Traffic {
@@ -225,7 +227,7 @@ impl SigningFabric {
         ]
     }
 
-    fn created(&self) -> Created {
+    pub(crate) fn created(&self) -> Created {
         let host = dev_operator();
         let statement = SoftwareStatement {
             provider: 1,

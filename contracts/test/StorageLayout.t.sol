@@ -39,6 +39,27 @@ contract StorageLayoutTest is FabricTest {
         vm.assertEq(uint64(slot3 >> 64), 7, "key epoch");
     }
 
+    function test_cryptlet_slot3_ofRotatedKeys() public {
+        CryptletId id = registerUtility("tools");
+        registerInstance(instanceOf(id, INSTANCE_KEY, 7));
+        vm.prank(PUBLISHER);
+        REGISTRY.rotateKeys(instanceOf(id, 0x22, 9), 5);
+        uint256 slot3 = _load(uint256(keccak256(abi.encode(id, CRYPTLETS_SLOT))) + 3);
+        vm.assertEq(uint64(slot3 >> 64), 9, "key epoch");
+        vm.assertEq(uint64(slot3 >> 128), 7, "previous epoch");
+        vm.assertEq(uint64(slot3 >> 192), block.number + 5, "previous epoch until");
+    }
+
+    function test_policyLists() public {
+        vm.startPrank(ADMIN);
+        POLICY.revokeMeasurement(Providers.TDX, MEASUREMENT, "bug");
+        POLICY.setEndorserListed(STRANGER, true);
+        vm.stopPrank();
+        bytes32 ofProvider = keccak256(abi.encode(Providers.TDX, uint256(3)));
+        vm.assertEq(uint256(vm.load(address(POLICY), keccak256(abi.encode(MEASUREMENT, ofProvider)))), 2, "revoked");
+        vm.assertEq(uint256(vm.load(address(POLICY), keccak256(abi.encode(STRANGER, uint256(4))))), 1, "accepted");
+    }
+
     function test_instance_slots0to3() public {
         CryptletId id = registerUtility("tools");
         RegistrationId registration = registerInstance(instanceOf(id, INSTANCE_KEY, 7));
@@ -56,6 +77,8 @@ contract StorageLayoutTest is FabricTest {
         vm.assertEq(uint64(slot3), block.number, "registered block");
         vm.assertEq(uint64(slot3 >> 64), NOT_AFTER_BLOCK, "not after block");
         vm.assertEq(uint32(slot3 >> 192), 1, "policy version");
+        vm.assertEq(bytes32(_load(base + 4)), MEASUREMENT, "measurement");
+        vm.assertEq(address(uint160(_load(base + 8))), vm.addr(HOST_KEY), "endorser");
     }
 
     function test_factory() public {
@@ -74,6 +97,9 @@ contract StorageLayoutTest is FabricTest {
         vm.assertEq(uint8(rules >> 64), uint8(Isolation.Process), "minimum isolation");
         vm.assertEq(uint8(rules >> 72), 0, "endorsers restricted");
         vm.assertEq(uint32(rules >> 80), 0, "restricted providers");
+        vm.assertEq(uint8(rules >> 112), 0, "tolerated platforms");
+        vm.assertEq(uint32(rules >> 120), 0, "lifetime of keys");
+        vm.assertEq(uint32(rules >> 152), 7200, "grace");
     }
 
     function _load(uint256 slot) private view returns (uint256) {

@@ -113,7 +113,7 @@ impl Bare {
         let (provider, component) = (testbed.provider.clone(), cryptlet.package.code().clone());
         let domain = testbed.node.spec().domain();
         let measure = move || {
-            let measured = Configured::new(component).measure(provider.as_ref())?;
+            let measured = Configured::new(component.into()).measure(provider.as_ref())?;
             let terms = InstanceTerms {
                 domain,
                 cryptlet: cryptlet_primitives::CryptletId(B256::repeat_byte(1)),

@@ -3,6 +3,7 @@
 use crate::{args::RegisterArgs, dev, fabric::FabricAccess, logs, progress::Progress, registry, rpc::Chain};
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result};
+use cryptlet_container::Kind;
 use cryptlet_host::{ClientOptions, FACTORY_NAME, Package};
 use cryptlet_primitives::CryptletId;
 use serde::Serialize;
@@ -40,12 +41,20 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
             fabric.publish(package).await?;
             progress.step("registering");
             let cryptlet_id = fabric.register_package(&chain, package).await?;
-            Answer { name: package.name().to_owned(), cryptlet_id, package_digest: Some(package.digest()) }
+            let config = package.config();
+            Answer {
+                name: package.name().to_owned(),
+                cryptlet_id,
+                package_digest: Some(package.digest()),
+                kind: Some(config.kind),
+                deterministic: Some(config.is_deterministic),
+            }
         }
         None => {
             progress.step("registering the factory");
             let cryptlet_id = fabric.install_factory(&chain).await?;
-            Answer { name: FACTORY_NAME.to_owned(), cryptlet_id, package_digest: None }
+            let name = FACTORY_NAME.to_owned();
+            Answer { name, cryptlet_id, package_digest: None, kind: None, deterministic: None }
         }
     };
     progress.done();
@@ -61,6 +70,12 @@ struct Answer {
     cryptlet_id: CryptletId,
     #[serde(skip_serializing_if = "Option::is_none")]
     package_digest: Option<B256>,
+    /// Kind of container. The factory has none: it is the host itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    /// Is a call a function of its inputs, on every machine?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deterministic: Option<bool>,
 }
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
@@ -72,6 +87,14 @@ fn print(args: &RegisterArgs, answer: &Answer) {
     println!("registered {}\n  cryptlet {}", answer.name, answer.cryptlet_id);
     if let Some(digest) = answer.package_digest {
         println!("  package  {digest}");
+    }
+    if let (Some(kind), Some(is_deterministic)) = (answer.kind, answer.deterministic) {
+        let claim = if is_deterministic {
+            "deterministic"
+        } else {
+            "not deterministic: its answers are recorded, not recomputed"
+        };
+        println!("  kind     {kind}, {claim}");
     }
 }
 

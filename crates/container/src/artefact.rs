@@ -3,7 +3,7 @@
 //! Loading machine code is as good as running it, so a file of the cache is used only if it carries the right keyed hash:
 //! `keccak256(key ‖ "cryptlet/artefact/v1" ‖ name ‖ length ‖ bytes)`. (Keccak is a sponge: a key in front makes it a MAC.)
 
-use crate::{engine::EngineProfile, fault::ContainerFault};
+use crate::{engine::EngineProfile, fault::ContainerFault, program::ProgramSpec};
 use alloy_primitives::{B256, Bytes, hex, keccak256};
 use std::{
     fmt, fs,
@@ -15,13 +15,32 @@ use zeroize::Zeroizing;
 
 const MAC_BYTES: usize = 32;
 
-/// Machine code of a component, for this machine and this engine profile.
+/// Code in the form in which it is run here: machine code of a component, for this machine and this engine profile; or a
+/// program as it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Artefact {
-    /// Names the component and everything it was compiled for.
+    /// Names the code and everything it was made ready for.
     pub name: B256,
     /// The code. Cheap to clone.
     pub bytes: Bytes,
+    /// What it is.
+    pub form: Form,
+}
+
+/// What an artefact is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Machine code of a component.
+    Wasm,
+    /// A program, and how it is started.
+    Process(ProgramSpec),
+}
+
+impl Artefact {
+    /// Machine code of a component.
+    pub(crate) fn wasm(name: B256, bytes: Bytes) -> Self {
+        Self { name, bytes, form: Form::Wasm }
+    }
 }
 
 impl fmt::Debug for Artefact {
@@ -72,7 +91,7 @@ impl ArtefactCache {
         };
         let Some((mac, bytes)) = file.split_at_checked(MAC_BYTES) else { return Ok(None) };
         let is_ours = is_equal(mac, self.mac(name, bytes).as_slice());
-        Ok(is_ours.then(|| Artefact { name, bytes: Bytes::copy_from_slice(bytes) }))
+        Ok(is_ours.then(|| Artefact::wasm(name, Bytes::copy_from_slice(bytes))))
     }
 
     /// Keeps an artefact. A reader sees the whole file or none.
@@ -118,7 +137,7 @@ mod tests {
     use super::*;
 
     fn artefact() -> Artefact {
-        Artefact { name: B256::repeat_byte(1), bytes: Bytes::from_static(b"code") }
+        Artefact::wasm(B256::repeat_byte(1), Bytes::from_static(b"code"))
     }
 
     #[test]

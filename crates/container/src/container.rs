@@ -1,10 +1,11 @@
-//! The life of a container, as a row of types: [`Configured`] (a component), [`Measured`] (checked, compiled, its digests
+//! The life of a container, as a row of types: [`Configured`] (some code), [`Measured`] (checked, compiled, its digests
 //! known), [`Container`] (running: with keys, answering calls). A crash of a worker leaves a container as it is; a crash of
 //! its signer leaves it without keys, and every call says so.
 
 use crate::{
     artefact::Artefact,
     call::{CallAnswer, CallInputs, CallOut, Ending},
+    code::GuestCode,
     engine,
     fault::ContainerFault,
     keyring::InstanceTerms,
@@ -18,14 +19,14 @@ use cryptlet_primitives::{
 };
 use std::sync::Arc;
 
-/// A component someone wants to run.
+/// Code someone wants to run.
 #[derive(Clone, Debug)]
 pub struct Configured {
-    component: Bytes,
+    guest: GuestCode,
     code: CodeDigest,
 }
 
-/// A component that was checked and compiled; it can be started any number of times.
+/// Code that was checked and made ready; it can be started any number of times.
 #[derive(Clone, Debug)]
 pub struct Measured {
     artefact: Artefact,
@@ -51,10 +52,10 @@ pub struct CallTerms {
 }
 
 impl Configured {
-    /// A component, in binary form.
-    pub fn new(component: Bytes) -> Self {
-        let code = engine::code_digest(&component);
-        Self { component, code }
+    /// Code of any kind.
+    pub fn new(guest: GuestCode) -> Self {
+        let code = guest.digest();
+        Self { guest, code }
     }
 
     /// Identity of the code.
@@ -62,9 +63,9 @@ impl Configured {
         self.code
     }
 
-    /// Has the provider check and compile the component.
+    /// Has the provider check the code and make it ready: compile it, or try to start it.
     pub fn measure(&self, provider: &dyn IsolationProvider) -> Result<Measured, ContainerFault> {
-        let artefact = provider.prepare(&self.component)?;
+        let artefact = provider.prepare(&self.guest)?;
         Ok(Measured { artefact, code: self.code, measurement: provider.stack().measurement() })
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong around a call. What goes wrong *inside* one (the cryptlet traps, runs out of fuel, says no) is a signed
 //! result, not a fault.
 
-use crate::sandbox::Protection;
+use crate::{code::Kind, sandbox::Protection};
 use cryptlet_primitives::{CodeDigest, CryptletId, UnavailableReason};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -27,8 +27,11 @@ pub enum GuestRefusal {
     #[error("the component does not fit the world of wit/cryptlet.wit: {0}")]
     WrongWorld(String),
     /// It could not be instantiated: its start function traps or asks the host, or it wants more than the limits give.
-    #[error("the component cannot be instantiated: {0}")]
+    #[error("the guest cannot be started: {0}")]
     CannotStart(String),
+    /// It cannot be started the way its configuration says.
+    #[error("the program cannot be started like this: {0}")]
+    BadSpec(String),
     /// Compiling it took more than the jail gives.
     #[error("compiling the component took more than the limit: {0}")]
     CompileLimit(String),
@@ -120,6 +123,28 @@ pub enum ContainerFault {
     /// The engine could not be built on this machine.
     #[error("the engine cannot run here: {0}")]
     Engine(String),
+    /// This machine does not have what a program needs to run.
+    #[error("this machine has no {runtime}: looked for {looked}")]
+    NoRuntime {
+        /// Name of the runtime.
+        runtime: &'static str,
+        /// Paths looked at.
+        looked: String,
+    },
+    /// As many programs run as may.
+    #[error("overloaded: {most} programs run on this host, which is the limit")]
+    TooManyPrograms {
+        /// Programs that may run.
+        most: usize,
+    },
+    /// This provider does not run this kind of container.
+    #[error("isolation `{isolation}` runs no containers of kind `{kind}`")]
+    KindNotHere {
+        /// The kind asked for.
+        kind: Kind,
+        /// Name of the isolation.
+        isolation: &'static str,
+    },
     /// The provider was stopped.
     #[error("the isolation provider has been stopped")]
     Stopped,
@@ -129,7 +154,9 @@ impl ContainerFault {
     /// How a node is told.
     pub const fn reason(&self) -> UnavailableReason {
         match self {
-            Self::Overloaded { .. } | Self::QueueTimeout { .. } => UnavailableReason::Overloaded,
+            Self::Overloaded { .. } | Self::QueueTimeout { .. } | Self::TooManyPrograms { .. } => {
+                UnavailableReason::Overloaded
+            }
             Self::DeadlineExceeded { .. } => UnavailableReason::DeadlineExceeded,
             Self::WrongCryptlet { .. } => UnavailableReason::NoInstance,
             Self::WrongCode { .. } | Self::Guest(_) | Self::SandboxTooWeak(_) | Self::SignerRefused(_) => {
@@ -141,6 +168,8 @@ impl ContainerFault {
             | Self::Spawn { .. }
             | Self::Cache { .. }
             | Self::Engine(_)
+            | Self::NoRuntime { .. }
+            | Self::KindNotHere { .. }
             | Self::Stopped => UnavailableReason::NoInstance,
         }
     }

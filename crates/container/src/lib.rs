@@ -3,6 +3,7 @@
 
 pub mod artefact;
 pub mod call;
+pub mod code;
 pub mod compile;
 pub mod container;
 pub mod engine;
@@ -12,6 +13,7 @@ mod host_interface;
 pub mod keyring;
 pub mod pool;
 pub mod process;
+pub mod program;
 pub mod region;
 pub mod sandbox;
 mod signers;
@@ -21,6 +23,7 @@ pub mod worker;
 
 pub use artefact::ArtefactCache;
 pub use call::{CallOut, Silent};
+pub use code::{GuestCode, Kind};
 pub use compile::CompileBounds;
 pub use container::{CallTerms, Configured, Container, Measured};
 pub use engine::{EngineProfile, code_digest};
@@ -28,6 +31,7 @@ pub use fault::{ContainerFault, GuestRefusal};
 pub use keyring::InstanceTerms;
 pub use pool::PoolConfig;
 pub use process::WorkerCommand;
+pub use program::{ProgramSpec, Runtime};
 pub use region::{
     InsecureInProcess, IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, ProcessConfig, ProcessProvider,
     RegionDigest, check_signature,

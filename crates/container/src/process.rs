@@ -12,7 +12,7 @@ use std::{
     io::Read,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,8 @@ use std::{
 const START_MS_MAX: u64 = 10_000;
 /// Time a child has to take what is sent to it, in milliseconds.
 const WRITE_MS_MAX: u64 = 10_000;
+/// Time a child has to end once it has closed its channel, in milliseconds: then its own exit status is known.
+const END_MS_MAX: u64 = 200;
 /// Longest answer to the first message, in bytes.
 const READY_BYTES_MAX: usize = 16 << 10;
 /// Of what a dead child said last, this much is passed on, in bytes.
@@ -52,13 +54,24 @@ impl Process {
         bounds: ResourceBounds,
         policy: &SandboxPolicy,
     ) -> Result<Self, ContainerFault> {
+        Self::start_with(command, role, bounds, policy, |_| Ok(()))
+    }
+
+    /// As [`start`](Self::start), for a child that is told more before it locks itself in.
+    pub(crate) fn start_with(
+        command: &WorkerCommand,
+        role: Role,
+        bounds: ResourceBounds,
+        policy: &SandboxPolicy,
+        tell: impl FnOnce(&mut Channel) -> Result<(), WireError>,
+    ) -> Result<Self, ContainerFault> {
         let (child, channel) = spawn(command).map_err(|source| ContainerFault::Spawn {
             role: role.name(),
             program: command.program.display().to_string(),
             source,
         })?;
         let mut process = Self { role, child, channel, report: SandboxReport::default() };
-        let ready = process.shake_hands(bounds).map_err(|error| process.fault(error))?;
+        let ready = process.shake_hands(bounds, tell).map_err(|error| process.fault(error))?;
         let (ours, theirs) = (EngineProfile::current().digest(), ready.profile);
         if ready.version != PROTOCOL_VERSION || theirs != ours {
             let detail = format!(
@@ -67,7 +80,7 @@ impl Process {
             );
             return Err(ContainerFault::Misbehaved { role: role.name(), detail });
         }
-        let objections = policy.objections(&ready.report);
+        let objections = policy.objections_to(&ready.report, role.protections());
         if !objections.is_empty() {
             return Err(ContainerFault::SandboxTooWeak(objections));
         }
@@ -75,9 +88,14 @@ impl Process {
         Ok(process)
     }
 
-    fn shake_hands(&mut self, bounds: ResourceBounds) -> Result<Ready, WireError> {
+    fn shake_hands(
+        &mut self,
+        bounds: ResourceBounds,
+        tell: impl FnOnce(&mut Channel) -> Result<(), WireError>,
+    ) -> Result<Ready, WireError> {
         let deadline = Instant::now() + Duration::from_millis(START_MS_MAX);
         self.channel.send(&Hello { version: PROTOCOL_VERSION, role: self.role, bounds })?;
+        tell(&mut self.channel)?;
         self.channel.receive(READY_BYTES_MAX, Some(deadline))
     }
 
@@ -110,10 +128,22 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    fn last_words(&mut self) -> String {
-        // It closed its channel, so it is ending; a child that lingers is helped along.
+    /// How a child ends that has closed its channel. One that lingers is helped along.
+    fn end(&mut self) -> std::io::Result<ExitStatus> {
+        let until = Instant::now() + Duration::from_millis(END_MS_MAX);
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It fails only if the child is gone.
         let _ = self.child.kill();
-        let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+        self.child.wait()
+    }
+
+    fn last_words(&mut self) -> String {
+        let status = self.end().map_or_else(|error| error.to_string(), |status| status.to_string());
         let mut said = Vec::new();
         if let Some(errors) = self.child.stderr.take() {
             // Unreadable last words are none.

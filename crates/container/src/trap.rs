@@ -25,13 +25,16 @@ pub(crate) enum HostLimit {
     DuringStart,
 }
 
+/// The words when a call spent all it had.
+pub(crate) const OUT_OF_UNITS: &str = "out of compute units";
+
 /// Reason of a failed run: the same words for the same failure, whatever the engine's own message says.
 pub(crate) fn reason(error: &wasmtime::Error, was_memory_refused: bool) -> String {
     if let Some(limit) = error.downcast_ref::<HostLimit>() {
         return limit.to_string();
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => "out of compute units".into(),
+        Some(Trap::OutOfFuel) => OUT_OF_UNITS.into(),
         Some(Trap::StackOverflow) => format!("stack overflow: the limit is {} bytes", engine::STACK_BYTES_MAX),
         _ if was_memory_refused => format!("out of memory: the limit is {} bytes", engine::MEMORY_BYTES_MAX),
         Some(Trap::UnreachableCodeReached) => "unreachable code reached".into(),

@@ -203,7 +203,7 @@ fn order(registrar: &Registrar, invocation: &Invocation) -> Result<ContractOrder
     if package.config().isolation && given == 0 {
         return refuse("the package's config asks for isolation; this host has none".to_owned());
     }
-    let code_digest = registrar.launcher.code_digest(package.code());
+    let code_digest = registrar.launcher.code_digest(&package.guest_code());
     Ok(ContractOrder {
         contract: invocation.request.caller,
         package,

@@ -147,7 +147,7 @@ impl Host {
 
     /// Identity of a package's code as it would run here.
     pub fn code_digest(&self, package: &Package) -> CodeDigest {
-        self.0.registrar.launcher.code_digest(package.code())
+        self.0.registrar.launcher.code_digest(&package.guest_code())
     }
 
     /// Starts an instance of a utility cryptlet. Blocks while the container starts. Asked again before the registration is

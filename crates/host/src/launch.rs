@@ -4,7 +4,8 @@ mod wasm;
 
 pub use wasm::WasmLauncher;
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
+use cryptlet_container::GuestCode;
 use cryptlet_primitives::{
     CodeDigest, CryptletId, FabricAnswer, FabricDomain, FabricFault, InstanceKeys, Invocation, Measurement, Signature65,
 };
@@ -75,10 +76,10 @@ pub enum LaunchFault {
     Machine(String),
 }
 
-/// Starts instances. One implementation per kind of container.
+/// Starts instances, of every kind of container it has.
 pub trait Launcher: Send + Sync + fmt::Debug + 'static {
     /// Identity of this code as this launcher would run it.
-    fn code_digest(&self, code: &[u8]) -> CodeDigest;
+    fn code_digest(&self, code: &GuestCode) -> CodeDigest;
 
     /// What runs the code, exactly; part of every code digest.
     fn engine_profile(&self) -> String;
@@ -87,5 +88,5 @@ pub trait Launcher: Send + Sync + fmt::Debug + 'static {
     fn isolation(&self) -> u8;
 
     /// Starts an instance; its keys are made inside. Blocks.
-    fn launch(&self, code: &Bytes, birth: &Birth) -> Result<Launched, LaunchFault>;
+    fn launch(&self, code: &GuestCode, birth: &Birth) -> Result<Launched, LaunchFault>;
 }

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | config: the papers' Cryptlet schema | `application/vnd.cryptlet.config.v1+json` |
 //! | code: a WebAssembly component | `application/wasm` |
+//! | or: a program of its own | `application/vnd.cryptlet.program.v1` |
 //! | header: `header.sol`, what a contract imports | `text/x-solidity` |
 //! | interface: the ABI as JSON | `application/vnd.cryptlet.interface.v1+json` |
 
@@ -12,11 +13,12 @@ mod config;
 mod manifest;
 mod store;
 
-pub use config::CryptletConfig;
+pub use config::{CONFIG_SCHEMA, CryptletConfig};
 pub use store::{PackageRef, PackageStore};
 
 use crate::{error::HostError, files};
 use alloy_primitives::{B256, Bytes};
+use cryptlet_container::{GuestCode, Kind};
 use manifest::{Manifest, MediaType};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -46,14 +48,18 @@ pub struct Package {
 }
 
 impl Package {
-    /// Builds a package from a folder with `config.json`, one `.wasm` file, and, if there are any, `header.sol` and
+    /// Builds a package from a folder with `config.json`, the file of code that it names or one `.wasm` file, and, if there are any, `header.sol` and
     /// `interface.json`. The same files make the same digest everywhere.
     pub fn build(folder: &Path) -> Result<Self, HostError> {
         let read = |name: &str, bytes_max| files::read(&folder.join(name), bytes_max);
         let missing = |name: &str| HostError::package(folder.display(), format!("there is no {name} in this folder"));
         let config = read("config.json", CONFIG_BYTES_MAX)?.ok_or_else(|| missing("config.json"))?;
-        let code_file = the_wasm_file(folder)?;
-        let code = files::read(&code_file, CODE_BYTES_MAX)?.ok_or_else(|| missing("code (*.wasm)"))?;
+        let named = CryptletConfig::parse(&config).map_err(|why| HostError::package(folder.display(), why))?.code;
+        let code_file = match named {
+            Some(name) => folder.join(name),
+            None => the_wasm_file(folder)?,
+        };
+        let code = files::read(&code_file, CODE_BYTES_MAX)?.ok_or_else(|| missing(&code_file.display().to_string()))?;
         let header = read("header.sol", HEADER_BYTES_MAX)?.unwrap_or_default();
         let interface = read("interface.json", INTERFACE_BYTES_MAX)?.unwrap_or_else(|| b"[]".to_vec());
         Self::new(config.into(), code.into(), header.into(), interface.into())
@@ -61,7 +67,8 @@ impl Package {
 
     /// A package of these parts.
     pub fn new(config_json: Bytes, code: Bytes, header: Bytes, interface: Bytes) -> Result<Self, HostError> {
-        let manifest = Manifest::of(&config_json, &code, &header, &interface);
+        let kind = CryptletConfig::parse(&config_json).map_or_else(|_| Kind::default(), |config| config.kind);
+        let manifest = Manifest::of(kind, &config_json, &code, &header, &interface);
         let bytes = manifest.to_bytes();
         Self::from_blobs(bytes, [config_json, code, header, interface])
     }
@@ -92,7 +99,15 @@ impl Package {
         };
         let config_json = blob(MediaType::Config)?;
         let config = CryptletConfig::parse(&config_json).map_err(|why| HostError::package(&name, why))?;
-        let (code, header, interface) = (blob(MediaType::Code)?, blob(MediaType::Header)?, blob(MediaType::Interface)?);
+        if config.kind != parsed.kind() {
+            let (says, is) = (config.kind, parsed.kind());
+            return Err(HostError::package(
+                &name,
+                format!("its config says kind {says}; its code layer is of kind {is}"),
+            ));
+        }
+        let (code, header, interface) =
+            (blob(MediaType::Code(config.kind))?, blob(MediaType::Header)?, blob(MediaType::Interface)?);
         if code.is_empty() {
             return Err(HostError::package(&name, "its code is empty"));
         }
@@ -122,7 +137,16 @@ impl Package {
         &self.config_json
     }
 
-    /// The component.
+    /// The code with everything that decides how it runs, as a container takes it.
+    pub fn guest_code(&self) -> GuestCode {
+        match (self.config.kind, &self.config.process) {
+            (Kind::Process, Some(spec)) => GuestCode::Process { program: self.code.clone(), spec: spec.clone() },
+            // The schema has seen to it that a program says how it is started.
+            (Kind::Wasm | Kind::Process, _) => GuestCode::Wasm(self.code.clone()),
+        }
+    }
+
+    /// The code layer.
     pub fn code(&self) -> &Bytes {
         &self.code
     }
@@ -140,7 +164,7 @@ impl Package {
     /// SHA-256 of the code layer. What registers is the [`CodeDigest`](cryptlet_primitives::CodeDigest), which also binds
     /// the engine.
     pub fn code_layer_digest(&self) -> B256 {
-        self.layer_digest(MediaType::Code)
+        self.layer_digest(MediaType::Code(self.config.kind))
     }
 
     /// SHA-256 of `header.sol`.

@@ -14,6 +14,7 @@ use crate::{
 use alloy_primitives::{Address, B256, Bytes};
 use alloy_sol_types::SolValue;
 use cryptlet_attestation::{evidence::PROVIDER_SOFTWARE, signature::software_statement_digest};
+use cryptlet_container::GuestCode;
 use cryptlet_primitives::{
     CodeDigest, CryptletId, FabricDomain, Measurement, RegistrationId,
     abi::{CreatedInstance, SoftwareEvidence, SoftwareStatement},
@@ -99,7 +100,7 @@ impl Registrar {
             kind: Kind::Utility { publisher },
             name: package.name().to_owned(),
             package: package.digest(),
-            code_digest: self.launcher.code_digest(package.code()),
+            code_digest: self.launcher.code_digest(&package.guest_code()),
             header_digest: package.header_digest(),
             config_digest: package.config_digest(),
             isolation: self.launcher.isolation(),
@@ -133,7 +134,7 @@ impl Registrar {
     /// Starts a Contract Cryptlet for a simulation: the same steps, nothing listed, gone when dropped.
     pub(crate) fn rehearse(&self, order: &ContractOrder, chain: ChainFacts) -> Result<Registered, HostError> {
         let cryptlet = contract_cryptlet(order, self.launcher.isolation());
-        let launched = self.launch_code(&cryptlet, order.package.code(), chain, chain.anchor.block + 256)?;
+        let launched = self.launch_code(&cryptlet, &order.package.guest_code(), chain, chain.anchor.block + 256)?;
         // A simulated block may be as old as the newest one; evidence for it must not be from its future.
         self.describe(&cryptlet, &launched, chain.domain, 0)
     }
@@ -223,7 +224,7 @@ impl Registrar {
             )?,
             Kind::Utility { .. } | Kind::Contract { .. } => {
                 let package = self.packages.get(&cryptlet.package.into())?;
-                self.launch_code(&cryptlet, package.code(), chain, not_after_block)?
+                self.launch_code(&cryptlet, &package.guest_code(), chain, not_after_block)?
             }
         };
         let registered = self.describe(&cryptlet, &launched, chain.domain, self.clock.unix_seconds())?;
@@ -237,7 +238,7 @@ impl Registrar {
     fn launch_code(
         &self,
         cryptlet: &Cryptlet,
-        code: &Bytes,
+        code: &GuestCode,
         chain: ChainFacts,
         not_after_block: u64,
     ) -> Result<Launched, HostError> {

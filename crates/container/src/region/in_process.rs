@@ -3,8 +3,9 @@
 
 use super::{IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
 use crate::{
-    artefact::{self, Artefact},
+    artefact::{self, Artefact, Form},
     call::{CallAnswer, CallInputs, CallOut},
+    code::{GuestCode, Kind},
     engine::{self, EngineProfile},
     fault::ContainerFault,
     guest::{self, Guest},
@@ -37,6 +38,10 @@ impl InsecureInProcess {
         };
         Ok(Self { engine: engine::engine(GUESTS_MAX)?, stack })
     }
+
+    fn not_here(&self, kind: Kind) -> ContainerFault {
+        ContainerFault::KindNotHere { kind, isolation: self.isolation().name() }
+    }
 }
 
 impl IsolationProvider for InsecureInProcess {
@@ -44,9 +49,14 @@ impl IsolationProvider for InsecureInProcess {
         &self.stack
     }
 
-    fn prepare(&self, component: &[u8]) -> Result<Artefact, ContainerFault> {
-        let bytes = guest::compile(&self.engine, component)?;
-        Ok(Artefact { name: artefact::name_of(&self.engine, component), bytes: bytes.into() })
+    fn prepare(&self, code: &GuestCode) -> Result<Artefact, ContainerFault> {
+        match code {
+            GuestCode::Wasm(component) => {
+                let bytes = guest::compile(&self.engine, component)?;
+                Ok(Artefact::wasm(artefact::name_of(&self.engine, component), bytes.into()))
+            }
+            GuestCode::Process { .. } => Err(self.not_here(Kind::Process)),
+        }
     }
 
     fn create(
@@ -55,6 +65,9 @@ impl IsolationProvider for InsecureInProcess {
         terms: &InstanceTerms,
         call_out: Arc<dyn CallOut>,
     ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
+        if let Form::Process(_) = artefact.form {
+            return Err(self.not_here(Kind::Process));
+        }
         // SAFETY: as far as this provider goes: the artefact came from `prepare`, or from a caller who wants it run.
         let guest = unsafe { Guest::load(&self.engine, &artefact.bytes) }?;
         let instance = Instance::new(InsecureLocalKey::insecure_create(terms)?, self.stack.measurement())?;

@@ -19,6 +19,7 @@ pub use process::{ProcessConfig, ProcessProvider};
 use crate::{
     artefact::Artefact,
     call::{CallAnswer, CallInputs, CallOut},
+    code::GuestCode,
     fault::ContainerFault,
     keyring::InstanceTerms,
     sandbox::SandboxReport,
@@ -69,8 +70,8 @@ pub trait IsolationProvider: Send + Sync {
     /// What it measured of itself when it started.
     fn stack(&self) -> &MeasuredStack;
 
-    /// Checks a component and compiles it. Takes seconds for large ones.
-    fn prepare(&self, component: &[u8]) -> Result<Artefact, ContainerFault>;
+    /// Checks code and makes it ready: compiles a component, starts a program once. Takes seconds for large ones.
+    fn prepare(&self, code: &GuestCode) -> Result<Artefact, ContainerFault>;
 
     /// `IsolatedRegionCreate`: makes an instance's keys, and a region that runs this code.
     fn create(
@@ -135,6 +136,18 @@ pub fn check_signature(
         .filter(|signature| signature.normalize_s().is_none())
         .and_then(|signature| signature.recover_address_from_prehash(&signing_hash).ok())
         .is_some_and(|signer| signer == digest.signer)
+}
+
+impl Isolation {
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Process => "process",
+            Self::Vm => "vm",
+            Self::Enclave => "enclave",
+        }
+    }
 }
 
 impl MeasuredStack {

@@ -3,18 +3,20 @@
 
 use super::{IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
 use crate::{
-    artefact::{self, Artefact, ArtefactCache},
+    artefact::{self, Artefact, ArtefactCache, Form},
     call::{CallAnswer, CallInputs, CallOut},
+    code::GuestCode,
     compile::{self, CompileBounds},
     engine::{self, EngineProfile},
-    fault::ContainerFault,
+    fault::{ContainerFault, GuestRefusal},
     keyring::InstanceTerms,
     pool::{PoolConfig, WorkerPool},
     process::WorkerCommand,
+    program::{LivePrograms, ProgramLaunch, ProgramPool, ProgramSpec},
     sandbox::SandboxPolicy,
     signers::SignerPool,
 };
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256};
 use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Measurement, Signature65};
 use std::{
     fs,
@@ -35,6 +37,8 @@ pub struct ProcessConfig {
     pub signers: NonZeroUsize,
     /// What compiling a component may take.
     pub compile: CompileBounds,
+    /// Programs (container kind `process`) that may run at once, of all cryptlets together.
+    pub programs_max: usize,
     /// Where compiled code is kept; without it every start compiles anew.
     pub cache: Option<ArtefactCache>,
 }
@@ -45,7 +49,7 @@ impl ProcessConfig {
         let pool = PoolConfig::default();
         let signers = pool.workers;
         let policy = SandboxPolicy::strict();
-        Self { command, policy, pool, signers, compile: CompileBounds::default(), cache: None }
+        Self { command, policy, pool, signers, compile: CompileBounds::default(), programs_max: 64, cache: None }
     }
 }
 
@@ -54,6 +58,9 @@ pub struct ProcessProvider {
     shared: Arc<Shared>,
     command: WorkerCommand,
     policy: SandboxPolicy,
+    /// Patience with calls, of programs as of workers.
+    pool: PoolConfig,
+    programs: LivePrograms,
     compile: CompileBounds,
     cache: Option<ArtefactCache>,
     /// Held while compiling: one component at a time, so that many do not take the machine's memory together.
@@ -72,7 +79,8 @@ struct Shared {
 impl ProcessProvider {
     /// Starts signers and workers, and measures them. Fails if their sandbox is weaker than the policy demands.
     pub fn start(config: ProcessConfig) -> Result<Self, ContainerFault> {
-        let ProcessConfig { command, policy, pool, signers, compile, cache } = config;
+        let ProcessConfig { command, policy, pool, signers, compile, programs_max, cache } = config;
+        let bounds = pool.clone();
         let worker_binary = hash_of_binary(&command)?;
         let signers = SignerPool::start(signers, command.clone(), policy.clone())?;
         let pool = WorkerPool::start(pool, command.clone(), policy.clone())?;
@@ -86,7 +94,8 @@ impl ProcessProvider {
         let measurement = stack.measurement();
         let engine = engine::engine(NonZeroU32::MIN)?;
         let shared = Arc::new(Shared { pool, signers, stack, measurement });
-        Ok(Self { shared, command, policy, compile, cache, compiling: Mutex::new(()), engine })
+        let programs = LivePrograms::at_most(programs_max);
+        Ok(Self { shared, command, policy, pool: bounds, programs, compile, cache, compiling: Mutex::new(()), engine })
     }
 
     /// Process ids of the workers there are.
@@ -105,20 +114,11 @@ impl IsolationProvider for ProcessProvider {
         &self.shared.stack
     }
 
-    fn prepare(&self, component: &[u8]) -> Result<Artefact, ContainerFault> {
-        let name = artefact::name_of(&self.engine, component);
-        if let Some(cache) = &self.cache
-            && let Some(artefact) = cache.load(name)?
-        {
-            return Ok(artefact);
+    fn prepare(&self, code: &GuestCode) -> Result<Artefact, ContainerFault> {
+        match code {
+            GuestCode::Wasm(component) => self.compile(component),
+            GuestCode::Process { program, spec } => self.try_program(code, program, spec),
         }
-        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = compile::in_jail(&self.command, &self.policy, &self.compile, component)?;
-        let artefact = Artefact { name, bytes: bytes.into() };
-        if let Some(cache) = &self.cache {
-            cache.store(&artefact)?;
-        }
-        Ok(artefact)
     }
 
     fn create(
@@ -127,21 +127,87 @@ impl IsolationProvider for ProcessProvider {
         terms: &InstanceTerms,
         call_out: Arc<dyn CallOut>,
     ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
+        let runner: Box<dyn Runner> = match &artefact.form {
+            Form::Wasm => Box::new(InWorkers { shared: Arc::clone(&self.shared), artefact: artefact.clone() }),
+            Form::Process(spec) => {
+                let launch = self.launch(artefact.bytes.clone(), spec.clone());
+                Box::new(ProgramPool::start(launch, self.pool.clone())?)
+            }
+        };
         let instance = Instance::new(self.shared.signers.create(terms)?, self.shared.measurement)?;
-        Ok(Arc::new(ProcessRegion { shared: Arc::clone(&self.shared), artefact: artefact.clone(), instance, call_out }))
+        Ok(Arc::new(ProcessRegion { runner, instance, call_out }))
+    }
+}
+
+impl ProcessProvider {
+    fn compile(&self, component: &[u8]) -> Result<Artefact, ContainerFault> {
+        let name = artefact::name_of(&self.engine, component);
+        if let Some(cache) = &self.cache
+            && let Some(artefact) = cache.load(name)?
+        {
+            return Ok(artefact);
+        }
+        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = compile::in_jail(&self.command, &self.policy, &self.compile, component)?;
+        let artefact = Artefact::wasm(name, bytes.into());
+        if let Some(cache) = &self.cache {
+            cache.store(&artefact)?;
+        }
+        Ok(artefact)
+    }
+
+    fn try_program(&self, code: &GuestCode, program: &Bytes, spec: &ProgramSpec) -> Result<Artefact, ContainerFault> {
+        let (bytes, bytes_max) = (program.len(), self.compile.component_bytes_max);
+        if bytes > bytes_max {
+            return Err(GuestRefusal::TooLong { bytes, bytes_max }.into());
+        }
+        let objections = spec.objections();
+        if !objections.is_empty() {
+            return Err(GuestRefusal::BadSpec(objections.join("; ")).into());
+        }
+        self.launch(program.clone(), spec.clone()).try_start()?;
+        Ok(Artefact { name: code.digest().0, bytes: program.clone(), form: Form::Process(spec.clone()) })
+    }
+
+    fn launch(&self, program: Bytes, spec: ProgramSpec) -> ProgramLaunch {
+        let (command, policy, live) = (self.command.clone(), self.policy.clone(), self.programs.clone());
+        ProgramLaunch { command, policy, spec, program, live }
+    }
+}
+
+/// What runs the calls of one region.
+trait Runner: Send + Sync {
+    fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault>;
+}
+
+/// Code that any worker can run.
+struct InWorkers {
+    shared: Arc<Shared>,
+    artefact: Artefact,
+}
+
+impl Runner for InWorkers {
+    fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault> {
+        self.shared.pool.call(&self.artefact, inputs, input, call_out)
+    }
+}
+
+/// A program, in processes of its own.
+impl Runner for ProgramPool {
+    fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault> {
+        self.call(inputs, input, call_out)
     }
 }
 
 struct ProcessRegion {
-    shared: Arc<Shared>,
-    artefact: Artefact,
+    runner: Box<dyn Runner>,
     instance: Instance,
     call_out: Arc<dyn CallOut>,
 }
 
 impl IsolatedRegion for ProcessRegion {
     fn io_control(&self, inputs: &CallInputs, input: &[u8]) -> Result<CallAnswer, ContainerFault> {
-        self.shared.pool.call(&self.artefact, inputs, input, &*self.call_out)
+        self.runner.run(inputs, input, &*self.call_out)
     }
 
     fn sign_message(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {

@@ -5,16 +5,20 @@ mod landlock;
 mod namespaces;
 mod privileges;
 mod resources;
+mod root;
 mod seccomp;
 mod self_check;
 
 pub use resources::ResourceBounds;
 
+use crate::program::RuntimeView;
 use alloy_primitives::{B256, keccak256};
+use root::Root;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
 };
 
 /// One thing that stands between a guest that has broken out of its engine and the machine.
@@ -36,6 +40,8 @@ pub enum Protection {
     UtsNamespace,
     /// The root folder is an empty, read-only file system.
     EmptyRoot,
+    /// The root folder is a read-only file system that holds a program and its runtime, and nothing else of the machine.
+    OwnRoot,
     /// It does not run as the machine's root.
     UnprivilegedUser,
     /// No capabilities, and none to be had.
@@ -46,11 +52,11 @@ pub enum Protection {
     NoCoreDumps,
     /// Limits on memory, files, processes.
     ResourceLimits,
-    /// Landlock: no access to any file, no TCP.
+    /// Landlock: no access to any file (of a program: but its own and its runtime's), no TCP.
     Landlock,
     /// A list of allowed system calls; others fail, hostile ones kill.
     Seccomp,
-    /// Observed from inside: no file can be opened.
+    /// Observed from inside: no file of the machine can be opened (by a program: but those of its runtime), none written.
     NoFiles,
     /// Observed from inside: no socket can be made.
     NoNetwork,
@@ -59,26 +65,33 @@ pub enum Protection {
 }
 
 impl Protection {
-    /// Every protection.
-    pub const ALL: [Self; 17] = [
-        Self::UserNamespace,
-        Self::MountNamespace,
-        Self::NetworkNamespace,
-        Self::PidNamespace,
-        Self::IpcNamespace,
-        Self::UtsNamespace,
-        Self::EmptyRoot,
-        Self::UnprivilegedUser,
-        Self::NoCapabilities,
-        Self::NoNewPrivileges,
-        Self::NoCoreDumps,
-        Self::ResourceLimits,
-        Self::Landlock,
-        Self::Seccomp,
-        Self::NoFiles,
-        Self::NoNetwork,
-        Self::NoNewProcesses,
-    ];
+    /// Every protection of a process that serves the host.
+    pub const ALL: [Self; 17] = Self::with_root(Self::EmptyRoot);
+    /// Every protection of a program of its own (container kind `process`).
+    pub const OF_PROGRAMS: [Self; 17] = Self::with_root(Self::OwnRoot);
+
+    const fn with_root(root: Self) -> [Self; 17] {
+        [
+            Self::UserNamespace,
+            Self::MountNamespace,
+            Self::NetworkNamespace,
+            Self::PidNamespace,
+            Self::IpcNamespace,
+            Self::UtsNamespace,
+            root,
+            Self::UnprivilegedUser,
+            Self::NoCapabilities,
+            Self::NoNewPrivileges,
+            Self::NoCoreDumps,
+            Self::ResourceLimits,
+            Self::Landlock,
+            Self::Seccomp,
+            Self::NoFiles,
+            Self::NoNetwork,
+            Self::NoNewProcesses,
+        ]
+    }
+
     /// What no policy can do without: with less, a guest that escapes its engine reaches files or the network.
     pub const INDISPENSABLE: [Self; 5] =
         [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork];
@@ -114,15 +127,20 @@ impl SandboxPolicy {
         Self::dangerous_without(Protection::ALL)
     }
 
-    /// What the report lacks that this policy demands.
+    /// What the report of a process that serves the host lacks and this policy demands.
     pub fn objections(&self, report: &SandboxReport) -> Vec<(Protection, String)> {
+        self.objections_to(report, &Protection::ALL)
+    }
+
+    /// What a report lacks of these protections and this policy demands.
+    pub fn objections_to(&self, report: &SandboxReport, wanted: &[Protection]) -> Vec<(Protection, String)> {
         let is_waived = |protection: &Protection| {
             self.tolerated.contains(protection) && !Protection::INDISPENSABLE.contains(protection)
         };
         let is_wanted = |protection: &&Protection| !report.in_force.contains(*protection) && !is_waived(protection);
         let why =
             |protection: &Protection| report.missing.get(protection).cloned().unwrap_or_else(|| "not reported".into());
-        Protection::ALL.iter().filter(is_wanted).map(|protection| (*protection, why(protection))).collect()
+        wanted.iter().filter(is_wanted).map(|protection| (*protection, why(protection))).collect()
     }
 }
 
@@ -164,6 +182,8 @@ pub(crate) enum Profile {
     Compile,
     /// Holds keys: neither.
     Sign,
+    /// Becomes a program: may execute this open file, start threads, read what is left of the file system.
+    Program(RawFd),
 }
 
 /// Locks the calling process in, for good. It must have a single thread and hold no file but its channel. On return it may be
@@ -171,14 +191,37 @@ pub(crate) enum Profile {
 pub(crate) fn enter(profile: Profile, bounds: &ResourceBounds) -> SandboxReport {
     let mut report = SandboxReport::default();
     report.note(Protection::NoNewPrivileges, privileges::forbid_new());
-    namespaces::enter(&mut report);
+    namespaces::enter(&mut report, &Root::Empty);
+    lock(profile, bounds, &[], &mut report);
+    report
+}
+
+/// As [`enter`], for a process that is to become a program. The root folder then holds what the view names, and the program's
+/// file. Gives the open file to execute, too; there is none if the root could not be made.
+pub(crate) fn enter_as_program(
+    view: &RuntimeView,
+    program: &[u8],
+    bounds: &ResourceBounds,
+) -> (SandboxReport, rustix::io::Result<OwnedFd>) {
+    let mut report = SandboxReport::default();
+    report.note(Protection::NoNewPrivileges, privileges::forbid_new());
+    namespaces::enter(&mut report, &Root::Program { view, program });
+    let executable = root::open_executable(view);
+    let profile = Profile::Program(executable.as_ref().map_or(-1, AsRawFd::as_raw_fd));
+    let readable: Vec<_> = view.binds.iter().map(AsRef::as_ref).chain([root::program_folder()]).collect();
+    // Without a root of its own, the machine's own files would be what is readable.
+    let readable = if report.in_force.contains(&Protection::OwnRoot) { readable } else { Vec::new() };
+    lock(profile, bounds, &readable, &mut report);
+    (report, executable)
+}
+
+fn lock(profile: Profile, bounds: &ResourceBounds, readable: &[&std::path::Path], report: &mut SandboxReport) {
     report.note(Protection::NoCapabilities, privileges::drop_capabilities());
     report.note(Protection::NoCoreDumps, privileges::forbid_dumps());
     report.note(Protection::ResourceLimits, resources::limit(profile, bounds));
-    report.note(Protection::Landlock, landlock::restrict());
+    report.note(Protection::Landlock, landlock::restrict(readable));
     report.note(Protection::Seccomp, seccomp::restrict(profile));
-    self_check::run(&mut report);
-    report
+    self_check::run(profile, report);
 }
 
 #[cfg(test)]

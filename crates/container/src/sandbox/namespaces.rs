@@ -1,21 +1,17 @@
 //! Namespaces: a view of the machine with nothing in it. Works as root and as an ordinary user, by different roads.
 
-use super::{Protection, SandboxReport};
+use super::{Protection, SandboxReport, root::Root};
 use rustix::{
     fs,
     io::{self, Errno},
-    mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, mount_remount, unmount},
     process::{
-        DumpableBehavior, Gid, Signal, Uid, chdir, getegid, geteuid, pivot_root, set_dumpable_behavior,
-        set_parent_process_death_signal,
+        DumpableBehavior, Gid, Signal, Uid, getegid, geteuid, set_dumpable_behavior, set_parent_process_death_signal,
     },
     thread::{UnshareFlags, set_thread_groups, set_thread_res_gid, set_thread_res_uid, unshare_unsafe},
 };
 
 /// User and group `nobody`, in and out of a user namespace.
 const NOBODY: u32 = 65_534;
-/// Where the empty root is mounted before it becomes the root. Any folder would do.
-const STAGING: &str = "/tmp";
 
 const NAMESPACES: [(Protection, UnshareFlags); 5] = [
     (Protection::MountNamespace, UnshareFlags::NEWNS),
@@ -25,11 +21,11 @@ const NAMESPACES: [(Protection, UnshareFlags); 5] = [
     (Protection::UtsNamespace, UnshareFlags::NEWUTS),
 ];
 
-pub(super) fn enter(report: &mut SandboxReport) {
+pub(super) fn enter(report: &mut SandboxReport, root: &Root<'_>) {
     if geteuid().is_root() {
-        enter_as_root(report)
+        enter_as_root(report, root)
     } else {
-        enter_as_user(report)
+        enter_as_user(report, root)
     }
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         // Without it the end of the channel still ends this process.
@@ -38,10 +34,10 @@ pub(super) fn enter(report: &mut SandboxReport) {
 }
 
 /// Root makes the five with its own rights, then stops being root, then takes a user namespace in which it is nobody.
-fn enter_as_root(report: &mut SandboxReport) {
+fn enter_as_root(report: &mut SandboxReport, root: &Root<'_>) {
     let Err(error) = share_nothing(UnshareFlags::empty()) else {
         note_all(report, Ok(()));
-        report.note(Protection::EmptyRoot, empty_root());
+        report.note(root.protection(), root.enter());
         report.note(Protection::UnprivilegedUser, become_nobody());
         report.note(Protection::UserNamespace, unshare(UnshareFlags::NEWUSER));
         return;
@@ -51,31 +47,31 @@ fn enter_as_root(report: &mut SandboxReport) {
     let is_nobody = nobody.is_ok();
     report.note(Protection::UnprivilegedUser, nobody);
     if is_nobody {
-        enter_with_user_namespace(report);
+        enter_with_user_namespace(report, root);
     } else {
         note_all(report, Err(error));
         report.note(Protection::UserNamespace, Err::<(), _>(error));
-        report.note(Protection::EmptyRoot, Err::<(), _>(error));
+        report.note(root.protection(), Err::<(), _>(error));
     }
 }
 
-fn enter_as_user(report: &mut SandboxReport) {
+fn enter_as_user(report: &mut SandboxReport, root: &Root<'_>) {
     report.note(Protection::UnprivilegedUser, Ok::<(), Errno>(()));
-    enter_with_user_namespace(report);
+    enter_with_user_namespace(report, root);
 }
 
 /// An ordinary user gets the rights to make the others from a user namespace.
-fn enter_with_user_namespace(report: &mut SandboxReport) {
+fn enter_with_user_namespace(report: &mut SandboxReport, root: &Root<'_>) {
     let (outer_user, outer_group) = (geteuid(), getegid());
     if let Err(error) = share_nothing_as(outer_user, outer_group) {
         note_all(report, Err(error));
         report.note(Protection::UserNamespace, Err::<(), _>(error));
-        report.note(Protection::EmptyRoot, Err::<(), _>("needs a mount namespace"));
+        report.note(root.protection(), Err::<(), _>("needs a mount namespace"));
         return;
     }
     report.note(Protection::UserNamespace, Ok::<(), Errno>(()));
     note_all(report, Ok(()));
-    report.note(Protection::EmptyRoot, empty_root());
+    report.note(root.protection(), root.enter());
 }
 
 fn note_all(report: &mut SandboxReport, outcome: io::Result<()>) {
@@ -130,22 +126,13 @@ fn wait_and_end(child: libc::pid_t) -> ! {
         while libc::waitpid(child, &mut status, 0) == -1 && *libc::__errno_location() == libc::EINTR {}
         if libc::WIFSIGNALED(status) {
             libc::prctl(libc::PR_SET_DUMPABLE, 0);
+            // The standard library catches some signals that end a process.
+            libc::signal(libc::WTERMSIG(status), libc::SIG_DFL);
             libc::raise(libc::WTERMSIG(status));
+            libc::_exit(128 + libc::WTERMSIG(status));
         }
         libc::_exit(libc::WEXITSTATUS(status))
     }
-}
-
-/// Replaces the root by an empty file system that cannot be written to.
-fn empty_root() -> io::Result<()> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    let strict = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("none", STAGING, "tmpfs", strict, Some(c"size=4k,nr_inodes=2,mode=500"))?;
-    chdir(STAGING)?;
-    pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)?;
-    chdir("/")?;
-    mount_remount("/", strict | MountFlags::RDONLY | MountFlags::BIND, c"")
 }
 
 fn become_nobody() -> io::Result<()> {

@@ -18,17 +18,24 @@ pub struct ResourceBounds {
 
 /// Open files: the channel, standard error, and what a runtime opens for itself.
 const FILES_MAX: u64 = 16;
+/// Open files of a program: libraries, modules, event loops.
+const PROGRAM_FILES_MAX: u64 = 256;
+/// Threads of a program. Counted in its user namespace, where it is alone.
+const PROGRAM_THREADS_MAX: u64 = 256;
 
 pub(super) fn limit(profile: Profile, bounds: &ResourceBounds) -> io::Result<()> {
-    set(Resource::Nofile, FILES_MAX)?;
+    let is_program = matches!(profile, Profile::Program(_));
+    set(Resource::Nofile, if is_program { PROGRAM_FILES_MAX } else { FILES_MAX })?;
     set(Resource::Fsize, 0)?;
     set(Resource::Data, bounds.data_bytes_max)?;
     if let Some(cpu_s_max) = bounds.cpu_s_max {
         set(Resource::Cpu, cpu_s_max)?;
     }
-    if profile != Profile::Compile {
+    match profile {
         // The compiler's threads count as processes of its user, whose others are unknown here.
-        set(Resource::Nproc, 0)?;
+        Profile::Compile => {}
+        Profile::Program(_) => set(Resource::Nproc, PROGRAM_THREADS_MAX)?,
+        Profile::Run | Profile::Sign => set(Resource::Nproc, 0)?,
     }
     Ok(())
 }

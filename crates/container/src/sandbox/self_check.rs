@@ -1,6 +1,6 @@
 //! Tries the doors from inside.
 
-use super::{Protection, SandboxReport};
+use super::{Profile, Protection, SandboxReport};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -8,8 +8,9 @@ use rustix::{
 };
 
 /// Tries to open files, to make a socket and to fork, and notes what came of it.
-pub(super) fn run(report: &mut SandboxReport) {
-    report.note(Protection::NoFiles, no_files());
+pub(super) fn run(profile: Profile, report: &mut SandboxReport) {
+    let is_program = matches!(profile, Profile::Program(_));
+    report.note(Protection::NoFiles, if is_program { no_foreign_files() } else { no_files() });
     report.note(Protection::NoNetwork, no_network());
     report.note(Protection::NoNewProcesses, no_processes());
 }
@@ -18,6 +19,22 @@ fn no_files() -> Result<(), String> {
     for path in ["/", "/etc/passwd", "/proc/self/maps", "/dev/null"] {
         if open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).is_ok() {
             return Err(format!("`{path}` could be opened"));
+        }
+    }
+    Ok(())
+}
+
+/// A program reads itself and its runtime; it must not see the machine, nor write anything anywhere.
+fn no_foreign_files() -> Result<(), String> {
+    for path in ["/etc/passwd", "/proc/self/maps", "/dev/null", "/root", "/home", "/tmp", "/var", "/sys", "/run"] {
+        if open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).is_ok() {
+            return Err(format!("`{path}` could be opened"));
+        }
+    }
+    for path in ["/written", "/package/written", "/tmp/written"] {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+        if open(path, flags, Mode::RUSR | Mode::WUSR).is_ok() {
+            return Err(format!("`{path}` could be written"));
         }
     }
     Ok(())

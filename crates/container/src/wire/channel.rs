@@ -1,6 +1,10 @@
 //! A stream of bounded frames, with deadlines.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{SendFlags, send},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, Read, Write},
@@ -84,6 +88,30 @@ impl Channel {
         (&*self.stream).write_all(bytes).map_err(WireError::from)
     }
 
+    /// Sends bytes as they are to a side that may not be reading, and gives up at the deadline.
+    pub(crate) fn send_until(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), WireError> {
+        while !bytes.is_empty() {
+            self.wait_for(PollFlags::OUT, deadline)?;
+            match send(&*self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame of a program: four bytes of length, big-endian, and so many bytes.
+    pub(crate) fn receive_frame(&mut self, bytes_max: usize, deadline: Instant) -> Result<Vec<u8>, WireError> {
+        let mut prefix = [0; PREFIX_BYTES];
+        self.read_exact(&mut prefix, Some(deadline))?;
+        let bytes = u32::from_be_bytes(prefix) as usize;
+        if bytes > bytes_max {
+            return Err(WireError::TooLong { bytes, bytes_max });
+        }
+        self.receive_raw(bytes, Some(deadline))
+    }
+
     /// The next message, of at most this many bytes. Without a deadline it waits for ever.
     pub(crate) fn receive<M: DeserializeOwned>(
         &mut self,
@@ -122,7 +150,7 @@ impl Channel {
     fn read_exact(&mut self, mut wanted: &mut [u8], deadline: Option<Instant>) -> Result<(), WireError> {
         while !wanted.is_empty() {
             if let Some(deadline) = deadline {
-                self.wait(deadline)?;
+                self.wait_for(PollFlags::IN, deadline)?;
             }
             match (&*self.stream).read(wanted) {
                 Ok(0) => return Err(WireError::Closed),
@@ -134,14 +162,14 @@ impl Channel {
         Ok(())
     }
 
-    fn wait(&self, deadline: Instant) -> Result<(), WireError> {
+    fn wait_for(&self, readiness: PollFlags, deadline: Instant) -> Result<(), WireError> {
         loop {
             let left = deadline.checked_duration_since(Instant::now()).unwrap_or(Duration::ZERO);
             let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            let mut polled = [PollFd::new(&*self.stream, PollFlags::IN)];
+            let mut polled = [PollFd::new(&*self.stream, readiness)];
             match poll(&mut polled, Some(&timeout)) {
                 Ok(0) if Instant::now() >= deadline => return Err(WireError::Deadline),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(WireError::Io(error.into())),
             }

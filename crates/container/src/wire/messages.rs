@@ -4,14 +4,15 @@ use crate::{
     call::{CallAnswer, CallInputs},
     fault::GuestRefusal,
     keyring::{InstanceTerms, KeyHandle},
-    sandbox::{ResourceBounds, SandboxReport},
+    program::RuntimeView,
+    sandbox::{Protection, ResourceBounds, SandboxReport},
 };
 use alloy_primitives::B256;
 use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Signature65};
 use serde::{Deserialize, Serialize};
 
 /// Changes whenever a message does. Both sides are normally the same binary; this is for when they are not.
-pub(crate) const PROTOCOL_VERSION: u32 = 1;
+pub(crate) const PROTOCOL_VERSION: u32 = 2;
 
 /// What a child process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,14 +20,28 @@ pub(crate) enum Role {
     Run,
     Compile,
     Sign,
+    /// Becomes a program of its own.
+    Program,
 }
 
 impl Role {
+    /// How faults name a program.
+    pub(crate) const PROGRAM: &'static str = "program";
+
+    /// What must be in force in such a process, unless a policy does without.
+    pub(crate) const fn protections(self) -> &'static [Protection] {
+        match self {
+            Self::Program => &Protection::OF_PROGRAMS,
+            Self::Run | Self::Compile | Self::Sign => &Protection::ALL,
+        }
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Run => "worker",
             Self::Compile => "compiler",
             Self::Sign => "signer",
+            Self::Program => Self::PROGRAM,
         }
     }
 }
@@ -82,6 +97,14 @@ pub(crate) enum FromCompiler {
         bytes: u64,
     },
     Refused(GuestRefusal),
+}
+
+/// To a child that is to become a program: its file follows, this many raw bytes. The child answers [`Ready`] and then is the
+/// program, which speaks [`crate::program::protocol`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProgramTask {
+    pub(crate) view: RuntimeView,
+    pub(crate) bytes: u64,
 }
 
 /// To a signer.

@@ -1,6 +1,7 @@
 //! What a child process does: say hello, lock itself in, serve one role until its channel closes.
 
 mod compiler;
+mod program;
 mod runner;
 mod signer;
 
@@ -23,6 +24,8 @@ enum ChildError {
     Version { theirs: u32, ours: u32 },
     #[error(transparent)]
     Wire(#[from] WireError),
+    #[error("the program could not be executed: {0}")]
+    NotExecuted(std::io::Error),
     #[error(transparent)]
     Engine(#[from] crate::fault::ContainerFault),
 }
@@ -46,20 +49,24 @@ fn serve() -> Result<(), ChildError> {
     if hello.version != PROTOCOL_VERSION {
         return Err(ChildError::Version { theirs: hello.version, ours: PROTOCOL_VERSION });
     }
-    let report = sandbox::enter(profile_of(hello.role), &hello.bounds);
+    let Some(kept) = profile_of(hello.role) else { return program::become_program(channel, &hello.bounds) };
+    let report = sandbox::enter(kept, &hello.bounds);
     let profile = EngineProfile::current().digest();
     channel.send(&Ready { version: PROTOCOL_VERSION, profile, report })?;
     match hello.role {
         Role::Run => runner::serve(channel),
         Role::Compile => compiler::serve(channel),
         Role::Sign => signer::serve(channel),
+        Role::Program => unreachable!("it has become a program"),
     }
 }
 
-const fn profile_of(role: Role) -> Profile {
+/// None for a program, which locks itself in with more than a profile.
+const fn profile_of(role: Role) -> Option<Profile> {
     match role {
-        Role::Run => Profile::Run,
-        Role::Compile => Profile::Compile,
-        Role::Sign => Profile::Sign,
+        Role::Run => Some(Profile::Run),
+        Role::Compile => Some(Profile::Compile),
+        Role::Sign => Some(Profile::Sign),
+        Role::Program => None,
     }
 }

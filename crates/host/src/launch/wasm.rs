@@ -2,10 +2,10 @@
 
 use super::{Birth, Instance, LaunchFault, Launched, Launcher, Validity};
 use crate::{Entropy, error::HostError, vault::Vault};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use cryptlet_container::{
-    ArtefactCache, CallOut, CallTerms, Configured, Container, ContainerFault, EngineProfile, InsecureInProcess,
-    InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, WorkerCommand, code_digest,
+    ArtefactCache, CallOut, CallTerms, Configured, Container, ContainerFault, EngineProfile, GuestCode,
+    InsecureInProcess, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, WorkerCommand,
 };
 use cryptlet_primitives::{CodeDigest, FabricAnswer, FabricFault, Invocation};
 use std::{fmt, num::NonZeroUsize, path::Path, sync::Arc};
@@ -61,8 +61,8 @@ impl WasmLauncher {
 }
 
 impl Launcher for WasmLauncher {
-    fn code_digest(&self, code: &[u8]) -> CodeDigest {
-        code_digest(code)
+    fn code_digest(&self, code: &GuestCode) -> CodeDigest {
+        code.digest()
     }
 
     fn engine_profile(&self) -> String {
@@ -73,7 +73,7 @@ impl Launcher for WasmLauncher {
         self.provider.isolation() as u8
     }
 
-    fn launch(&self, code: &Bytes, birth: &Birth) -> Result<Launched, LaunchFault> {
+    fn launch(&self, code: &GuestCode, birth: &Birth) -> Result<Launched, LaunchFault> {
         let provider = self.provider.as_ref();
         let measured = Configured::new(code.clone()).measure(provider).map_err(launch_fault)?;
         let terms = InstanceTerms {

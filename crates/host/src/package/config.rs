@@ -1,11 +1,22 @@
-//! `config.json`: the papers' Cryptlet schema. `name` and `publicKey` are required; `config` holds what extends it.
+//! `config.json`: the papers' Cryptlet schema, which is in the tree as `schema/cryptlet.schema.json`. `name` and `publicKey` are
+//! required; `config` holds what extends it.
 
 use crate::error::HostError;
-use serde_json::{Map, Value};
+use cryptlet_container::{Kind, ProgramSpec, Runtime};
+use jsonschema::Validator;
+use serde::Deserialize;
+use serde_json::Value;
+use std::sync::LazyLock;
 
-const NAME_BYTES_MAX: usize = 64;
-const PUBLIC_KEY_BYTES_MAX: usize = 256;
-const DESCRIPTION_BYTES_MAX: usize = 4096;
+/// The schema every configuration must fit.
+pub const CONFIG_SCHEMA: &str = include_str!("../../schema/cryptlet.schema.json");
+
+/// The schema, as a value to look descriptions up in, and ready to validate.
+static SCHEMA: LazyLock<(Value, Validator)> = LazyLock::new(|| {
+    let schema = serde_json::from_str(CONFIG_SCHEMA).expect("the schema in the tree is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema in the tree is one");
+    (schema, validator)
+});
 
 /// What the fabric reads of a cryptlet's configuration. Other members are the author's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,48 +33,80 @@ pub struct CryptletConfig {
     pub units_max: Option<u64>,
     /// Bytes of output of one call, if the author says.
     pub output_bytes_max: Option<u32>,
+    /// The kind of container.
+    pub kind: Kind,
+    /// Does its author say that a call is a function of its inputs?
+    pub is_deterministic: bool,
+    /// Name of the file of code in the package's folder, if the author says.
+    pub code: Option<String>,
+    /// How a program is started; for kind `process`.
+    pub process: Option<ProgramSpec>,
+}
+
+/// The document, once it fits the schema.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    name: String,
+    public_key: String,
+    #[serde(default)]
+    config: Extension,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Extension {
+    description: String,
+    isolation: bool,
+    units_max: Option<u64>,
+    output_bytes_max: Option<u32>,
+    kind: Kind,
+    deterministic: Option<bool>,
+    code: Option<String>,
+    process: Option<Process>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Process {
+    runtime: Runtime,
+    arguments: Option<Vec<String>>,
+    memory_bytes_max: Option<u64>,
+    call_ms_max: Option<u64>,
+    start_ms_max: Option<u64>,
+    units_per_call: Option<u64>,
+    processes_max: Option<u16>,
 }
 
 impl CryptletConfig {
     /// Reads a configuration; the error says what is wrong and what would be right.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let value: Value = serde_json::from_slice(json).map_err(|error| format!("its config is not JSON: {error}"))?;
-        let object = value.as_object().ok_or("its config is not a JSON object")?;
-        let name = text(object, "name", NAME_BYTES_MAX)?.ok_or("its config has no \"name\"")?;
-        check_name(&name)?;
-        let public_key = text(object, "publicKey", PUBLIC_KEY_BYTES_MAX)?.ok_or("its config has no \"publicKey\"")?;
-        if !public_key.is_empty() && alloy_primitives::hex::decode(&public_key).is_err() {
-            return Err(format!(
-                "its config's \"publicKey\" is {public_key:?}; it must be hex, or empty until there is one"
-            ));
+        if let Some(objection) = objections(&value).into_iter().next() {
+            return Err(objection);
         }
-        let nothing = Map::new();
-        let config = match object.get("config") {
-            None => &nothing,
-            Some(Value::Object(config)) => config,
-            Some(_) => return Err("its config's \"config\" must be an object".to_owned()),
-        };
-        let isolation = match config.get("isolation") {
-            None => false,
-            Some(Value::Bool(isolation)) => *isolation,
-            Some(other) => {
-                return Err(format!("its config's \"config.isolation\" is {other}; it must be true or false"));
-            }
-        };
-        let output_bytes_max = number(config, "outputBytesMax")?
-            .map(|number| {
-                u32::try_from(number)
-                    .map_err(|_| format!("its config's \"config.outputBytesMax\" is {number}; at most {}", u32::MAX))
-            })
-            .transpose()?;
+        let document = serde_json::from_value(value).map_err(|error| format!("its config does not fit: {error}"))?;
+        let Document { name, public_key, config } = document;
         Ok(Self {
             name,
             public_key,
-            description: text(config, "description", DESCRIPTION_BYTES_MAX)?.unwrap_or_default(),
-            isolation,
-            units_max: number(config, "unitsMax")?,
-            output_bytes_max,
+            description: config.description,
+            isolation: config.isolation,
+            units_max: config.units_max,
+            output_bytes_max: config.output_bytes_max,
+            kind: config.kind,
+            is_deterministic: config.deterministic.unwrap_or(config.kind.is_deterministic()),
+            code: config.code,
+            process: config.process.map(Process::spec),
         })
+    }
+
+    /// Everything that is wrong with a configuration, each with what would be right.
+    pub fn objections(json: &[u8]) -> Vec<String> {
+        match serde_json::from_slice(json) {
+            Ok(value) => objections(&value),
+            Err(error) => vec![format!("its config is not JSON: {error}")],
+        }
     }
 
     /// The configuration of a Contract Cryptlet, which its constructor may leave out in part or whole.
@@ -79,32 +122,41 @@ impl CryptletConfig {
     }
 }
 
-fn check_name(name: &str) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
-    if name.is_empty() || !name.bytes().all(fits) {
-        return Err(format!(
-            "its config's \"name\" is {name:?}; it must be 1 to {NAME_BYTES_MAX} lower-case letters, digits, '-', '_' or '.'"
-        ));
-    }
-    Ok(())
-}
-
-fn text(object: &Map<String, Value>, key: &str, bytes_max: usize) -> Result<Option<String>, String> {
-    match object.get(key) {
-        None => Ok(None),
-        Some(Value::String(text)) if text.len() <= bytes_max => Ok(Some(text.clone())),
-        Some(Value::String(text)) => Err(format!("its config's {key:?} has {} bytes; at most {bytes_max}", text.len())),
-        Some(other) => Err(format!("its config's {key:?} is {other}; it must be a string")),
+impl Process {
+    fn spec(self) -> ProgramSpec {
+        let default = ProgramSpec::new(self.runtime);
+        ProgramSpec {
+            runtime: self.runtime,
+            arguments: self.arguments.unwrap_or_default(),
+            memory_bytes_max: self.memory_bytes_max.unwrap_or(default.memory_bytes_max),
+            call_ms_max: self.call_ms_max.unwrap_or(default.call_ms_max),
+            start_ms_max: self.start_ms_max.unwrap_or(default.start_ms_max),
+            units_per_call: self.units_per_call.unwrap_or(default.units_per_call),
+            processes_max: self.processes_max.unwrap_or(default.processes_max),
+        }
     }
 }
 
-fn number(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
-    match object.get(key) {
-        None => Ok(None),
-        Some(value) => value
-            .as_u64()
-            .map(Some)
-            .ok_or_else(|| format!("its config's \"config.{key}\" is {value}; it must be a whole number")),
+fn objections(value: &Value) -> Vec<String> {
+    let (schema, validator) = &*SCHEMA;
+    let describe = |error: jsonschema::ValidationError<'_>| {
+        let member = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+        let place = if member.is_empty() { "its config".to_owned() } else { format!("its config's \"{member}\"") };
+        let expected = description(schema, error.schema_path().as_str());
+        format!("{place}: {error}; expected: {expected}")
+    };
+    validator.iter_errors(value).map(describe).collect()
+}
+
+/// What the schema says of the member whose keyword this path leads to: the nearest description above.
+fn description<'a>(schema: &'a Value, path: &str) -> &'a str {
+    let mut path = path;
+    loop {
+        if let Some(text) = schema.pointer(path).and_then(|part| part.get("description")).and_then(Value::as_str) {
+            return text;
+        }
+        let Some((above, _)) = path.rsplit_once('/') else { return "what the schema says" };
+        path = above;
     }
 }
 
@@ -121,6 +173,23 @@ mod tests {
     }
 
     #[test]
+    fn a_program_says_how_it_is_started() {
+        let json = br#"{"name":"a","publicKey":"","config":{"kind":"process","deterministic":false,"code":"a.jar",
+            "process":{"runtime":"java","arguments":["-Xmx64m"],"callMsMax":500}}}"#;
+        let config = CryptletConfig::parse(json).unwrap();
+        assert_eq!((config.kind, config.is_deterministic), (Kind::Process, false));
+        let spec = config.process.unwrap();
+        assert_eq!((spec.runtime, spec.call_ms_max, spec.units_per_call), (Runtime::Java, 500, 1_000));
+        assert_eq!(spec.arguments, ["-Xmx64m"]);
+    }
+
+    #[test]
+    fn every_objection_is_given_at_once() {
+        let all = CryptletConfig::objections(br#"{"name":"A","config":{"isolation":1}}"#);
+        assert_eq!(all.len(), 3, "{all:?}");
+    }
+
+    #[test]
     fn a_wrong_one_is_refused_and_the_member_named() {
         for (json, expected) in [
             ("[]", "object"),
@@ -134,6 +203,22 @@ mod tests {
             (r#"{"name":"a","publicKey":"","config":{"isolation":"yes"}}"#, "isolation"),
             (r#"{"name":"a","publicKey":"","config":{"unitsMax":-1}}"#, "unitsMax"),
             (r#"{"name":"a","publicKey":"","config":{"outputBytesMax":4294967296}}"#, "outputBytesMax"),
+            (r#"{"name":"a","publicKey":"","config":{"kind":"jvm"}}"#, "\"process\""),
+            (r#"{"name":"a","publicKey":"","config":{"kind":"process","deterministic":false}}"#, "process"),
+            (
+                r#"{"name":"a","publicKey":"","config":{"kind":"process","process":{"runtime":"java"}}}"#,
+                "deterministic",
+            ),
+            (
+                r#"{"name":"a","publicKey":"","config":{"kind":"process","deterministic":true,"process":{"runtime":"java"}}}"#,
+                "clocks",
+            ),
+            (
+                r#"{"name":"a","publicKey":"","config":{"kind":"process","deterministic":false,"process":{"runtime":"perl"}}}"#,
+                "config.process.runtime",
+            ),
+            (r#"{"name":"a","publicKey":"","config":{"process":{"runtime":"java"}}}"#, "only with"),
+            (r#"{"name":"a","publicKey":"","config":{"code":"../x"}}"#, "without folders"),
         ] {
             let why = CryptletConfig::parse(json.as_bytes()).unwrap_err();
             assert!(why.contains(expected), "{json}: {why}");

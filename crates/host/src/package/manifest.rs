@@ -2,6 +2,7 @@
 
 use super::{CODE_BYTES_MAX, CONFIG_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX, MANIFEST_BYTES_MAX, sha256};
 use alloy_primitives::{B256, Bytes, hex};
+use cryptlet_container::Kind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -14,7 +15,8 @@ const LAYERS_MAX: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType {
     Config,
-    Code,
+    /// Of one kind of container.
+    Code(Kind),
     Header,
     Interface,
 }
@@ -43,7 +45,8 @@ impl MediaType {
     const fn text(self) -> &'static str {
         match self {
             Self::Config => "application/vnd.cryptlet.config.v1+json",
-            Self::Code => "application/wasm",
+            Self::Code(Kind::Wasm) => "application/wasm",
+            Self::Code(Kind::Process) => "application/vnd.cryptlet.program.v1",
             Self::Header => "text/x-solidity",
             Self::Interface => "application/vnd.cryptlet.interface.v1+json",
         }
@@ -52,7 +55,7 @@ impl MediaType {
     const fn bytes_max(self) -> u64 {
         match self {
             Self::Config => CONFIG_BYTES_MAX,
-            Self::Code => CODE_BYTES_MAX,
+            Self::Code(_) => CODE_BYTES_MAX,
             Self::Header => HEADER_BYTES_MAX,
             Self::Interface => INTERFACE_BYTES_MAX,
         }
@@ -63,7 +66,7 @@ impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Config => "config.json",
-            Self::Code => "code layer",
+            Self::Code(_) => "code layer",
             Self::Header => "header.sol",
             Self::Interface => "interface",
         })
@@ -89,14 +92,14 @@ impl BlobRef {
 }
 
 impl Manifest {
-    pub(super) fn of(config: &Bytes, code: &Bytes, header: &Bytes, interface: &Bytes) -> Self {
+    pub(super) fn of(kind: Kind, config: &Bytes, code: &Bytes, header: &Bytes, interface: &Bytes) -> Self {
         Self {
             schema_version: 2,
             media_type: MANIFEST_MEDIA_TYPE.to_owned(),
             artifact_type: ARTIFACT_TYPE.to_owned(),
             config: BlobRef::of(MediaType::Config, config),
             layers: vec![
-                BlobRef::of(MediaType::Code, code),
+                BlobRef::of(MediaType::Code(kind), code),
                 BlobRef::of(MediaType::Header, header),
                 BlobRef::of(MediaType::Interface, interface),
             ],
@@ -121,10 +124,20 @@ impl Manifest {
         if manifest.layers.len() > LAYERS_MAX {
             return Err(format!("it has {} layers; at most {LAYERS_MAX}", manifest.layers.len()));
         }
-        for media in [MediaType::Config, MediaType::Code, MediaType::Header, MediaType::Interface] {
+        for media in manifest.media() {
             manifest.blob(media)?;
         }
         Ok(manifest)
+    }
+
+    /// The kind of container, by the media type of the code layer; wasm if there is none, so that its absence is told.
+    pub(super) fn kind(&self) -> Kind {
+        let is_here = |kind: &Kind| self.layers.iter().any(|layer| layer.media_type == MediaType::Code(*kind).text());
+        Kind::ALL.into_iter().find(is_here).unwrap_or_default()
+    }
+
+    fn media(&self) -> [MediaType; 4] {
+        [MediaType::Config, MediaType::Code(self.kind()), MediaType::Header, MediaType::Interface]
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {
@@ -145,9 +158,7 @@ impl Manifest {
 
     /// Digest and length of every blob that makes a package.
     pub(super) fn needed(&self) -> impl Iterator<Item = &BlobRef> {
-        [MediaType::Config, MediaType::Code, MediaType::Header, MediaType::Interface]
-            .into_iter()
-            .filter_map(|media| self.blob(media).ok())
+        self.media().into_iter().filter_map(|media| self.blob(media).ok())
     }
 }
 

@@ -1,6 +1,9 @@
 //! The command line. Names follow the field (geth, reth, anvil) and the papers.
 
-use crate::rpc_args::RpcArgs;
+use crate::{
+    package_args::{LayoutArgs, PackageArgs, RegistryArgs},
+    rpc_args::RpcArgs,
+};
 use alloy::primitives::{Address, B256};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cryptlet_node::chain_spec::{CODE_BYTES_MAX_MAX, EthereumHardfork};
@@ -29,6 +32,8 @@ pub(crate) enum Command {
     Node(Box<NodeArgs>),
     /// Run a cryptlet host that nodes elsewhere call over mutual TLS, or enrol such a node
     Host(Box<HostArgs>),
+    /// Build, check, inspect, push and pull cryptlet packages
+    Package(PackageArgs),
     /// Have a host run a cryptlet package and register it on a chain, or make the host the chain's factory
     Register(RegisterArgs),
     /// List what is registered on a chain, show it in full, or explain why it can be called or not
@@ -489,9 +494,13 @@ pub(crate) struct EnrollArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RegisterArgs {
-    /// Folder of the package: cryptlet.wasm, config.json and, if it has one, header.sol
+    /// The package: a folder with config.json, code and, if it has one, header.sol; or oci://…; or name or digest in the layout
     #[arg(value_name = "PACKAGE", required_unless_present_any = ["factory", "resume"])]
-    pub(crate) package: Option<PathBuf>,
+    pub(crate) package: Option<String>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
     /// Instead of a package: the host's factory, which creates Contract Cryptlets on this chain. For its administrator
     #[arg(long, conflicts_with = "package")]
     pub(crate) factory: bool,

@@ -14,6 +14,8 @@ mod invoke;
 mod logs;
 mod metrics;
 mod node;
+mod package;
+mod package_args;
 mod progress;
 mod register;
 mod registry;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::VaultWorker => Ok(cryptlet_host::vault::pkcs11::worker_main()),
         Command::Node(args) => node::run(*args),
         Command::Host(args) => host::run(*args),
+        Command::Package(args) => package::run(args),
         Command::Register(args) => register::run(args),
         Command::Registry(args) => registry_view::run(args),
         Command::Invoke(args) => invoke::run(args),

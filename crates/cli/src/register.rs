@@ -1,10 +1,10 @@
 //! `cryptlet register`: has a host run a package, and puts cryptlet and instance on the chain.
 
-use crate::{args::RegisterArgs, dev, fabric::FabricAccess, logs, progress::Progress, registry, rpc::Chain};
+use crate::{args::RegisterArgs, dev, fabric::FabricAccess, logs, package, progress::Progress, registry, rpc::Chain};
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 use anyhow::{Context, Result};
 use cryptlet_container::Kind;
-use cryptlet_host::{ClientOptions, FACTORY_NAME, Package};
+use cryptlet_host::{ClientOptions, FACTORY_NAME};
 use cryptlet_primitives::CryptletId;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -22,7 +22,10 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
         None => dev::operator(),
     };
     let chain = Chain::sender(&args.rpc_url, key)?;
-    let package = args.package.as_deref().map(Package::build).transpose()?;
+    let package = match &args.package {
+        Some(what) => Some(package::find(what, &args.layout.layout, &args.registry).await?.package),
+        None => None,
+    };
     let fabric = match FabricAccess::elsewhere(&args.fabric, chain.domain().await?, ClientOptions::default()).await? {
         Some(fabric) => fabric,
         None => FabricAccess::of_dev_node(&chain).await?,

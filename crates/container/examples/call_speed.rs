@@ -68,7 +68,7 @@ fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
 }
 
 fn start(provider: &dyn IsolationProvider, component: &[u8]) -> Container {
-    let measured = Configured::new(Bytes::copy_from_slice(component)).measure(provider).unwrap();
+    let measured = Configured::new(component.to_vec().into()).measure(provider).unwrap();
     let terms = InstanceTerms {
         domain: FabricDomain { chain_id: 31_337, genesis_hash: B256::ZERO },
         cryptlet: CryptletId(B256::repeat_byte(1)),

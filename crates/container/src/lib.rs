@@ -3,6 +3,7 @@
 
 pub mod artefact;
 pub mod call;
+pub mod check;
 pub mod code;
 pub mod compile;
 pub mod container;

@@ -46,6 +46,10 @@ pub enum HostError {
     #[error("TLS: {0}")]
     Tls(String),
 
+    /// An OCI registry refused, or could not be reached.
+    #[error("the registry {0}")]
+    Registry(String),
+
     /// The isolation provider did not start.
     #[error("the isolation provider did not start: {0}")]
     Isolation(String),

@@ -33,6 +33,11 @@ impl DigestSigner {
         Ok(Self(signing_key_or_new(vault, &KeyName::host(), entropy)?))
     }
 
+    /// This key; none if these bytes are none.
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
+        Some(Self(Arc::new(LocalKey::from_bytes(bytes)?)))
+    }
+
     pub(crate) fn address(&self) -> Address {
         self.0.address()
     }

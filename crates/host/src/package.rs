@@ -8,17 +8,29 @@
 //! | or: a program of its own | `application/vnd.cryptlet.program.v1` |
 //! | header: `header.sol`, what a contract imports | `text/x-solidity` |
 //! | interface: the ABI as JSON | `application/vnd.cryptlet.interface.v1+json` |
+//! | bill of materials (packages built from a folder) | `application/vnd.cyclonedx+json` |
+//! | source, if it is published here | `application/vnd.cryptlet.source.v1+tar` |
+//!
+//! Provenance lies beside the package, as an OCI referrer: [`provenance`].
 
 mod config;
+mod inspect;
 mod manifest;
+pub mod provenance;
+mod registry;
+mod sbom;
+mod source;
 mod store;
 
 pub use config::{CONFIG_SCHEMA, CryptletConfig};
+pub use inspect::{Inspection, SourceState};
+pub use provenance::Provenance;
+pub use registry::{Registry, RegistryRef};
 pub use store::{PackageRef, PackageStore};
 
 use crate::{error::HostError, files};
 use alloy_primitives::{B256, Bytes};
-use cryptlet_container::{GuestCode, Kind};
+use cryptlet_container::{GuestCode, Kind, check::Report};
 use manifest::{Manifest, MediaType};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -31,6 +43,12 @@ pub const HEADER_BYTES_MAX: u64 = 256 << 10;
 pub const INTERFACE_BYTES_MAX: u64 = 1 << 20;
 /// Longest `config.json`, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 64 << 10;
+/// Longest bill of materials, in bytes.
+pub const SBOM_BYTES_MAX: u64 = 1 << 20;
+/// Longest archive of source, in bytes.
+pub const SOURCE_BYTES_MAX: u64 = 8 << 20;
+/// Longest provenance, in bytes.
+pub const PROVENANCE_BYTES_MAX: u64 = 64 << 10;
 /// Longest manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: u64 = 64 << 10;
 
@@ -42,35 +60,59 @@ pub struct Package {
     manifest: Manifest,
     config: CryptletConfig,
     config_json: Bytes,
-    code: Bytes,
-    header: Bytes,
-    interface: Bytes,
+    /// Every other blob, in the manifest's order.
+    layers: Vec<(MediaType, Bytes)>,
 }
 
 impl Package {
-    /// Builds a package from a folder with `config.json`, the file of code that it names or one `.wasm` file, and, if there are any, `header.sol` and
-    /// `interface.json`. The same files make the same digest everywhere.
+    /// Builds a package from a folder with `config.json`, the file of code that it names or one `.wasm` file, and, if there are
+    /// any, `header.sol`, `interface.json` and `sbom.json`. The same files make the same digest everywhere.
     pub fn build(folder: &Path) -> Result<Self, HostError> {
+        Self::build_with(folder, None)
+    }
+
+    /// As [`build`](Self::build), with the source in it: everything in this other folder, as one archive.
+    pub fn build_with(folder: &Path, source: Option<&Path>) -> Result<Self, HostError> {
         let read = |name: &str, bytes_max| files::read(&folder.join(name), bytes_max);
         let missing = |name: &str| HostError::package(folder.display(), format!("there is no {name} in this folder"));
-        let config = read("config.json", CONFIG_BYTES_MAX)?.ok_or_else(|| missing("config.json"))?;
-        let named = CryptletConfig::parse(&config).map_err(|why| HostError::package(folder.display(), why))?.code;
-        let code_file = match named {
+        let wrong = |why: String| HostError::package(folder.display(), why);
+        let config_json = read("config.json", CONFIG_BYTES_MAX)?.ok_or_else(|| missing("config.json"))?;
+        let config = CryptletConfig::parse(&config_json).map_err(wrong)?;
+        let code_file = match &config.code {
             Some(name) => folder.join(name),
             None => the_wasm_file(folder)?,
         };
         let code = files::read(&code_file, CODE_BYTES_MAX)?.ok_or_else(|| missing(&code_file.display().to_string()))?;
+        let code = Bytes::from(code);
         let header = read("header.sol", HEADER_BYTES_MAX)?.unwrap_or_default();
         let interface = read("interface.json", INTERFACE_BYTES_MAX)?.unwrap_or_else(|| b"[]".to_vec());
-        Self::new(config.into(), code.into(), header.into(), interface.into())
+        let bill = match read("sbom.json", SBOM_BYTES_MAX)? {
+            Some(bill) => bill.into(),
+            None => sbom::generate(&config, &code),
+        };
+        let mut layers = vec![
+            (MediaType::Code(config.kind), code),
+            (MediaType::Header, header.into()),
+            (MediaType::Interface, interface.into()),
+            (MediaType::Sbom, bill),
+        ];
+        if let Some(source) = source {
+            layers.push((MediaType::Source, source::archive(source)?));
+        }
+        Self::of_layers(config_json.into(), layers)
     }
 
     /// A package of these parts.
     pub fn new(config_json: Bytes, code: Bytes, header: Bytes, interface: Bytes) -> Result<Self, HostError> {
         let kind = CryptletConfig::parse(&config_json).map_or_else(|_| Kind::default(), |config| config.kind);
-        let manifest = Manifest::of(kind, &config_json, &code, &header, &interface);
-        let bytes = manifest.to_bytes();
-        Self::from_blobs(bytes, [config_json, code, header, interface])
+        let layers =
+            vec![(MediaType::Code(kind), code), (MediaType::Header, header), (MediaType::Interface, interface)];
+        Self::of_layers(config_json, layers)
+    }
+
+    fn of_layers(config_json: Bytes, layers: Vec<(MediaType, Bytes)>) -> Result<Self, HostError> {
+        let manifest = Manifest::of(&config_json, &layers).to_bytes();
+        Self::from_blobs(manifest, layers.into_iter().map(|(_, bytes)| bytes).chain([config_json]))
     }
 
     /// A package around code that a contract carried in its constructor. Its configuration need not name it.
@@ -106,15 +148,15 @@ impl Package {
                 format!("its config says kind {says}; its code layer is of kind {is}"),
             ));
         }
-        let (code, header, interface) =
-            (blob(MediaType::Code(config.kind))?, blob(MediaType::Header)?, blob(MediaType::Interface)?);
-        if code.is_empty() {
-            return Err(HostError::package(&name, "its code is empty"));
+        let mut layers = Vec::new();
+        for media in parsed.media().into_iter().filter(|media| *media != MediaType::Config) {
+            let bytes = blob(media)?;
+            if let Some(why) = objection(media, &bytes) {
+                return Err(HostError::package(&name, why));
+            }
+            layers.push((media, bytes));
         }
-        std::str::from_utf8(&header).map_err(|_| HostError::package(&name, "its header.sol is not UTF-8"))?;
-        serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&interface)
-            .map_err(|error| HostError::package(&name, format!("its interface is not an ABI in JSON: {error}")))?;
-        Ok(Self { digest, manifest_bytes: manifest, manifest: parsed, config, config_json, code, header, interface })
+        Ok(Self { digest, manifest_bytes: manifest, manifest: parsed, config, config_json, layers })
     }
 
     /// SHA-256 of the manifest: the package's identity.
@@ -140,25 +182,45 @@ impl Package {
     /// The code with everything that decides how it runs, as a container takes it.
     pub fn guest_code(&self) -> GuestCode {
         match (self.config.kind, &self.config.process) {
-            (Kind::Process, Some(spec)) => GuestCode::Process { program: self.code.clone(), spec: spec.clone() },
+            (Kind::Process, Some(spec)) => GuestCode::Process { program: self.code().clone(), spec: spec.clone() },
             // The schema has seen to it that a program says how it is started.
-            (Kind::Wasm | Kind::Process, _) => GuestCode::Wasm(self.code.clone()),
+            (Kind::Wasm | Kind::Process, _) => GuestCode::Wasm(self.code().clone()),
         }
+    }
+
+    /// What its author is told of it before anyone runs it.
+    pub fn check(&self) -> Report {
+        Report::of(&self.guest_code(), self.config.is_deterministic)
     }
 
     /// The code layer.
     pub fn code(&self) -> &Bytes {
-        &self.code
+        self.needed(MediaType::Code(self.config.kind))
     }
 
     /// `header.sol`; empty if it has none.
     pub fn header(&self) -> &Bytes {
-        &self.header
+        self.needed(MediaType::Header)
     }
 
     /// The ABI, as JSON.
     pub fn interface(&self) -> &Bytes {
-        &self.interface
+        self.needed(MediaType::Interface)
+    }
+
+    /// The bill of materials, if it has one.
+    pub fn sbom(&self) -> Option<&Bytes> {
+        self.layer(MediaType::Sbom)
+    }
+
+    /// The source as an archive (POSIX tar), if it is published with the package.
+    pub fn source(&self) -> Option<&Bytes> {
+        self.layer(MediaType::Source)
+    }
+
+    /// SHA-256 of the source: of the archive in the package, or of one that is published elsewhere.
+    pub fn source_digest(&self) -> Option<B256> {
+        self.source().map(|bytes| sha256(bytes)).or_else(|| self.config.source.as_ref().map(|source| source.sha256))
     }
 
     /// SHA-256 of the code layer. What registers is the [`CodeDigest`](cryptlet_primitives::CodeDigest), which also binds
@@ -183,12 +245,33 @@ impl Package {
     }
 
     /// Every blob the manifest names.
-    pub fn blobs(&self) -> [&Bytes; 4] {
-        [&self.config_json, &self.code, &self.header, &self.interface]
+    pub fn blobs(&self) -> Vec<&Bytes> {
+        std::iter::once(&self.config_json).chain(self.layers.iter().map(|(_, bytes)| bytes)).collect()
+    }
+
+    fn layer(&self, media: MediaType) -> Option<&Bytes> {
+        self.layers.iter().find(|(found, _)| *found == media).map(|(_, bytes)| bytes)
+    }
+
+    fn needed(&self, media: MediaType) -> &Bytes {
+        self.layer(media).expect("checked when the package was put together")
     }
 
     fn layer_digest(&self, media: MediaType) -> B256 {
         self.manifest.blob(media).expect("checked when the package was put together").digest()
+    }
+}
+
+/// What is wrong with the contents of a layer, if anything is.
+fn objection(media: MediaType, bytes: &Bytes) -> Option<String> {
+    match media {
+        MediaType::Code(_) => bytes.is_empty().then(|| "its code is empty".to_owned()),
+        MediaType::Header => std::str::from_utf8(bytes).err().map(|_| "its header.sol is not UTF-8".to_owned()),
+        MediaType::Interface => serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(bytes)
+            .err()
+            .map(|error| format!("its interface is not an ABI in JSON: {error}")),
+        MediaType::Sbom => sbom::objection(bytes),
+        MediaType::Config | MediaType::Source => None,
     }
 }
 
@@ -268,7 +351,7 @@ mod tests {
     #[test]
     fn blobs_that_do_not_belong_are_refused() {
         let package = Package::build(folder().path()).unwrap();
-        let blobs = package.blobs().map(Clone::clone);
+        let blobs: Vec<Bytes> = package.blobs().into_iter().cloned().collect();
         assert_eq!(Package::from_blobs(package.manifest().clone(), blobs.clone()).unwrap(), package);
         for missing in 0..blobs.len() {
             let mut blobs = blobs.clone();

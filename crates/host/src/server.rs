@@ -8,7 +8,7 @@ use crate::{
     Clock,
     error::HostError,
     host::Host,
-    package::{CODE_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX},
+    package::{CODE_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX, SOURCE_BYTES_MAX},
     pages::Page,
     service::{Caller, FabricService},
     wire::proto::{
@@ -159,7 +159,8 @@ async fn serve<IO>(
 {
     let config = host.config().clone();
     let (bytes_max, service) = (config.message_bytes_max(), FabricService::new(host));
-    let package_bytes_max = (CODE_BYTES_MAX + HEADER_BYTES_MAX + INTERFACE_BYTES_MAX) as usize + (1 << 20);
+    let package_bytes_max =
+        (CODE_BYTES_MAX + HEADER_BYTES_MAX + INTERFACE_BYTES_MAX + SOURCE_BYTES_MAX) as usize + (2 << 20);
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(config.streams_per_connection_max)
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)

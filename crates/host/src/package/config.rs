@@ -2,6 +2,7 @@
 //! required; `config` holds what extends it.
 
 use crate::error::HostError;
+use alloy_primitives::B256;
 use cryptlet_container::{Kind, ProgramSpec, Runtime};
 use jsonschema::Validator;
 use serde::Deserialize;
@@ -41,6 +42,18 @@ pub struct CryptletConfig {
     pub code: Option<String>,
     /// How a program is started; for kind `process`.
     pub process: Option<ProgramSpec>,
+    /// Where the source is published, if it is not in the package.
+    pub source: Option<SourceRef>,
+}
+
+/// Source that is published elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SourceRef {
+    /// Where.
+    pub uri: String,
+    /// SHA-256 of what is there.
+    #[serde(with = "super::manifest::sha256_text")]
+    pub sha256: B256,
 }
 
 /// The document, once it fits the schema.
@@ -64,6 +77,7 @@ struct Extension {
     deterministic: Option<bool>,
     code: Option<String>,
     process: Option<Process>,
+    source: Option<SourceRef>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +112,7 @@ impl CryptletConfig {
             is_deterministic: config.deterministic.unwrap_or(config.kind.is_deterministic()),
             code: config.code,
             process: config.process.map(Process::spec),
+            source: config.source,
         })
     }
 

@@ -1,6 +1,9 @@
 //! The OCI image manifest of a package. Written in one way only, so that equal packages have equal digests.
 
-use super::{CODE_BYTES_MAX, CONFIG_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX, MANIFEST_BYTES_MAX, sha256};
+use super::{
+    CODE_BYTES_MAX, CONFIG_BYTES_MAX, HEADER_BYTES_MAX, INTERFACE_BYTES_MAX, MANIFEST_BYTES_MAX, PROVENANCE_BYTES_MAX,
+    SBOM_BYTES_MAX, SOURCE_BYTES_MAX, sha256,
+};
 use alloy_primitives::{B256, Bytes, hex};
 use cryptlet_container::Kind;
 use serde::{Deserialize, Serialize};
@@ -8,10 +11,10 @@ use std::fmt;
 
 pub(super) const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const ARTIFACT_TYPE: &str = "application/vnd.cryptlet.package.v1";
-/// Other layers (a bill of materials, provenance) may come with it and are left alone.
+/// Other layers may come with it and are left alone.
 const LAYERS_MAX: usize = 16;
 
-/// The kinds of blob that every package has.
+/// The kinds of blob that a package has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType {
     Config,
@@ -19,6 +22,10 @@ pub(super) enum MediaType {
     Code(Kind),
     Header,
     Interface,
+    /// A bill of materials; there may be none.
+    Sbom,
+    /// Source, as an archive; there may be none.
+    Source,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +56,8 @@ impl MediaType {
             Self::Code(Kind::Process) => "application/vnd.cryptlet.program.v1",
             Self::Header => "text/x-solidity",
             Self::Interface => "application/vnd.cryptlet.interface.v1+json",
+            Self::Sbom => "application/vnd.cyclonedx+json",
+            Self::Source => "application/vnd.cryptlet.source.v1+tar",
         }
     }
 
@@ -58,6 +67,8 @@ impl MediaType {
             Self::Code(_) => CODE_BYTES_MAX,
             Self::Header => HEADER_BYTES_MAX,
             Self::Interface => INTERFACE_BYTES_MAX,
+            Self::Sbom => SBOM_BYTES_MAX,
+            Self::Source => SOURCE_BYTES_MAX,
         }
     }
 }
@@ -69,6 +80,8 @@ impl fmt::Display for MediaType {
             Self::Code(_) => "code layer",
             Self::Header => "header.sol",
             Self::Interface => "interface",
+            Self::Sbom => "bill of materials",
+            Self::Source => "source",
         })
     }
 }
@@ -82,6 +95,10 @@ impl BlobRef {
         self.digest
     }
 
+    pub(super) fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -92,17 +109,14 @@ impl BlobRef {
 }
 
 impl Manifest {
-    pub(super) fn of(kind: Kind, config: &Bytes, code: &Bytes, header: &Bytes, interface: &Bytes) -> Self {
+    /// Of these blobs: the configuration first.
+    pub(super) fn of(config: &Bytes, layers: &[(MediaType, Bytes)]) -> Self {
         Self {
             schema_version: 2,
             media_type: MANIFEST_MEDIA_TYPE.to_owned(),
             artifact_type: ARTIFACT_TYPE.to_owned(),
             config: BlobRef::of(MediaType::Config, config),
-            layers: vec![
-                BlobRef::of(MediaType::Code(kind), code),
-                BlobRef::of(MediaType::Header, header),
-                BlobRef::of(MediaType::Interface, interface),
-            ],
+            layers: layers.iter().map(|(media, bytes)| BlobRef::of(*media, bytes)).collect(),
         }
     }
 
@@ -136,8 +150,12 @@ impl Manifest {
         Kind::ALL.into_iter().find(is_here).unwrap_or_default()
     }
 
-    fn media(&self) -> [MediaType; 4] {
-        [MediaType::Config, MediaType::Code(self.kind()), MediaType::Header, MediaType::Interface]
+    /// The kinds of blob it has to have, and those it has that it need not have.
+    pub(super) fn media(&self) -> Vec<MediaType> {
+        let mut media = vec![MediaType::Config, MediaType::Code(self.kind()), MediaType::Header, MediaType::Interface];
+        let is_here = |media: &MediaType| self.layers.iter().any(|layer| layer.media_type == media.text());
+        media.extend([MediaType::Sbom, MediaType::Source].into_iter().filter(is_here));
+        media
     }
 
     pub(super) fn to_bytes(&self) -> Bytes {
@@ -180,5 +198,65 @@ pub(super) mod sha256_text {
         let digits = text.strip_prefix("sha256:")?;
         let bytes = (digits.len() == 64).then(|| hex::decode(digits).ok())??;
         Some(B256::from_slice(&bytes))
+    }
+}
+
+/// The OCI manifest of a package's provenance: it refers to the package, which does not know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Referrer {
+    schema_version: u32,
+    media_type: String,
+    artifact_type: String,
+    config: BlobRef,
+    layers: Vec<BlobRef>,
+    subject: BlobRef,
+}
+
+impl Referrer {
+    pub(super) const ARTIFACT_TYPE: &'static str = "application/vnd.in-toto+json";
+    /// OCI's empty blob, the configuration of what has none.
+    pub(super) const EMPTY: &'static [u8] = b"{}";
+    const EMPTY_TYPE: &'static str = "application/vnd.oci.empty.v1+json";
+    const ENVELOPE_TYPE: &'static str = "application/vnd.dsse.envelope.v1+json";
+
+    pub(super) fn of(package: &super::Package, envelope: &Bytes) -> Self {
+        let blob = |media_type: &str, bytes: &[u8]| BlobRef {
+            media_type: media_type.to_owned(),
+            digest: sha256(bytes),
+            size: bytes.len() as u64,
+        };
+        Self {
+            schema_version: 2,
+            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
+            artifact_type: Self::ARTIFACT_TYPE.to_owned(),
+            config: blob(Self::EMPTY_TYPE, Self::EMPTY),
+            layers: vec![blob(Self::ENVELOPE_TYPE, envelope)],
+            subject: blob(MANIFEST_MEDIA_TYPE, package.manifest()),
+        }
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes)
+            .map_err(|error| format!("the manifest of its provenance is malformed: {error}"))?;
+        let is_one = manifest.artifact_type == Self::ARTIFACT_TYPE && manifest.layers.len() == 1;
+        if !is_one || manifest.envelope().size > PROVENANCE_BYTES_MAX {
+            return Err(format!("its provenance must be one envelope of at most {PROVENANCE_BYTES_MAX} bytes"));
+        }
+        Ok(manifest)
+    }
+
+    pub(super) fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(self).expect("a manifest is JSON").into()
+    }
+
+    /// The signed statement.
+    pub(super) fn envelope(&self) -> &BlobRef {
+        &self.layers[0]
+    }
+
+    /// Digest of the package's manifest.
+    pub(super) fn subject(&self) -> B256 {
+        self.subject.digest
     }
 }

@@ -2,9 +2,9 @@
 //! from a registry. Nothing read from it is believed before its digest is checked.
 
 use super::{
-    MANIFEST_BYTES_MAX, Package,
-    manifest::{MANIFEST_MEDIA_TYPE, Manifest, sha256_text},
-    sha256,
+    MANIFEST_BYTES_MAX, PROVENANCE_BYTES_MAX, Package, Provenance,
+    manifest::{MANIFEST_MEDIA_TYPE, Manifest, Referrer, sha256_text},
+    provenance, sha256,
 };
 use crate::{error::HostError, files};
 use alloy_primitives::{B256, Bytes, hex};
@@ -77,6 +77,9 @@ struct IndexEntry {
     #[serde(with = "sha256_text")]
     digest: B256,
     size: u64,
+    /// Given for what is no package but refers to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
@@ -109,21 +112,73 @@ impl PackageStore {
             ));
         }
         for blob in package.blobs().into_iter().chain([package.manifest()]) {
-            let path = self.blob_path(sha256(blob));
-            if !path.exists() {
-                files::write_public(&path, blob)?;
-            }
+            self.keep(blob)?;
         }
         index.manifests.retain(|entry| entry.digest != package.digest());
         index.manifests.push(IndexEntry {
             media_type: MANIFEST_MEDIA_TYPE.to_owned(),
             digest: package.digest(),
             size: package.manifest().len() as u64,
+            artifact_type: None,
             annotations: BTreeMap::from([(REF_NAME.to_owned(), package.name().to_owned())]),
         });
-        let json = serde_json::to_vec_pretty(&*index).expect("an index is JSON");
-        files::write_public(&self.folder.join("index.json"), &json)?;
+        self.write(&index)?;
         Ok(package.digest())
+    }
+
+    /// Keeps a package's provenance beside it.
+    pub fn attach(&self, package: &Package, provenance: &Provenance) -> Result<(), HostError> {
+        let mut index = self.index.lock();
+        let manifest = Referrer::of(package, &provenance.envelope).to_bytes();
+        let digest = sha256(&manifest);
+        if index.manifests.iter().any(|entry| entry.digest == digest) {
+            return Ok(());
+        }
+        if index.manifests.len() >= PACKAGES_MAX {
+            let why = format!("the store holds {PACKAGES_MAX} packages and signatures, its most");
+            return Err(HostError::package(package.name(), why));
+        }
+        for blob in [&Bytes::from_static(Referrer::EMPTY), &provenance.envelope, &manifest] {
+            self.keep(blob)?;
+        }
+        index.manifests.push(IndexEntry {
+            media_type: MANIFEST_MEDIA_TYPE.to_owned(),
+            digest,
+            size: manifest.len() as u64,
+            artifact_type: Some(Referrer::ARTIFACT_TYPE.to_owned()),
+            annotations: BTreeMap::new(),
+        });
+        self.write(&index)
+    }
+
+    /// The provenance kept beside a package. Every signature is checked; one that does not hold is an error.
+    pub fn provenance(&self, package: B256) -> Result<Vec<Provenance>, HostError> {
+        let wrong = |why: String| HostError::package(PackageRef::Digest(package), why);
+        let referrers: Vec<B256> = {
+            let index = self.index.lock();
+            index.manifests.iter().filter(|entry| !entry.is_package()).map(|entry| entry.digest).collect()
+        };
+        let mut found = Vec::new();
+        for digest in referrers {
+            let missing = || wrong("its provenance is named and not there".to_owned());
+            let manifest = self.blob(digest, MANIFEST_BYTES_MAX)?.ok_or_else(missing)?;
+            let Ok(referrer) = Referrer::parse(&manifest) else { continue };
+            if referrer.subject() == package {
+                let envelope = self.blob(referrer.envelope().digest(), PROVENANCE_BYTES_MAX)?.ok_or_else(missing)?;
+                found.push(provenance::verify(&envelope, package).map_err(wrong)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn keep(&self, blob: &Bytes) -> Result<(), HostError> {
+        let path = self.blob_path(sha256(blob));
+        if path.exists() { Ok(()) } else { files::write_public(&path, blob) }
+    }
+
+    fn write(&self, index: &Index) -> Result<(), HostError> {
+        let json = serde_json::to_vec_pretty(index).expect("an index is JSON");
+        files::write_public(&self.folder.join("index.json"), &json)
     }
 
     /// Reads a package and checks every digest.
@@ -149,12 +204,17 @@ impl PackageStore {
     /// Names and digests, oldest first.
     pub fn list(&self) -> Vec<(String, B256)> {
         let index = self.index.lock();
-        index.manifests.iter().map(|entry| (entry.name().to_owned(), entry.digest)).collect()
+        index
+            .manifests
+            .iter()
+            .filter(|entry| entry.is_package())
+            .map(|entry| (entry.name().to_owned(), entry.digest))
+            .collect()
     }
 
     fn newest(&self, name: &str) -> Option<B256> {
         let index = self.index.lock();
-        index.manifests.iter().rev().find(|entry| entry.name() == name).map(|entry| entry.digest)
+        index.manifests.iter().rev().find(|entry| entry.is_package() && entry.name() == name).map(|entry| entry.digest)
     }
 
     fn blob(&self, digest: B256, bytes_max: u64) -> Result<Option<Bytes>, HostError> {
@@ -172,6 +232,10 @@ impl PackageStore {
 }
 
 impl IndexEntry {
+    fn is_package(&self) -> bool {
+        self.artifact_type.is_none()
+    }
+
     fn name(&self) -> &str {
         self.annotations.get(REF_NAME).map_or("", String::as_str)
     }

@@ -29,8 +29,9 @@ const UNREACHABLE: [(&str, &[&str]); 6] = [
     ("cryptlet-primitives", &["tokio", "revm", "wasmtime", "tonic", "rocksdb"]),
     ("cryptlet-attestation", &["tokio", "revm", "wasmtime", "tonic", "rocksdb"]),
     ("cryptlet-delegate", &["tokio", "wasmtime", "tonic", "rocksdb"]),
-    ("cryptlet-container", &["tokio", "revm", "rocksdb"]),
-    ("cryptlet-host", &["revm", "rocksdb"]),
+    // Containers run contracts too, on an EVM that knows no chain.
+    ("cryptlet-container", &["tokio", "alloy-evm", "rocksdb"]),
+    ("cryptlet-host", &["alloy-evm", "rocksdb"]),
     ("cryptlet-audit", &["wasmtime", "tonic", "cryptlet-container", "cryptlet-host"]),
 ];
 

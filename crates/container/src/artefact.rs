@@ -34,6 +34,8 @@ pub enum Form {
     Wasm,
     /// A program, and how it is started.
     Process(ProgramSpec),
+    /// A snapshot of a contract.
+    Evm,
 }
 
 impl Artefact {

@@ -19,6 +19,12 @@ pub struct CallInputs {
     pub is_dry_run: bool,
     /// When the host took the call: Unix time in seconds.
     pub observed_at_s: u64,
+    /// The ancestor block that the request names: its number.
+    pub anchor_block: u64,
+    /// And its hash.
+    pub anchor_hash: B256,
+    /// The chain it was asked for on.
+    pub chain_id: u64,
     /// What the call's randomness is drawn from. Secret until the call is recorded.
     pub random_seed: B256,
     /// Compute units the guest may use.

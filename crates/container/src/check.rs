@@ -5,7 +5,10 @@
 mod program;
 mod wasm;
 
-use crate::code::{GuestCode, Kind};
+use crate::{
+    code::{GuestCode, Kind},
+    evm,
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -53,6 +56,7 @@ impl Report {
         match code {
             GuestCode::Wasm(component) => wasm::check(component, &mut report),
             GuestCode::Process { program, spec } => program::check(program, spec, &mut report),
+            GuestCode::Evm { code, is_creation } => check_contract(code, *is_creation, &mut report),
         }
         if claims_determinism && !code.kind().is_deterministic() {
             report.refuse(
@@ -109,6 +113,20 @@ impl Report {
     fn settle(&mut self) {
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
+}
+
+fn check_contract(code: &[u8], is_creation: bool, report: &mut Report) {
+    let most = if is_creation { 2 * evm::CODE_BYTES_MAX } else { evm::CODE_BYTES_MAX };
+    if code.is_empty() || code.len() > most {
+        let what = format!("it has {} bytes; 1 to {most} are accepted", code.len());
+        report.refuse("code-size", "the code", what, "split it, or build a component");
+    }
+    report.note(
+        "fixed-rules",
+        "the code",
+        "it runs under the rules of Prague, whatever the chain's are".to_owned(),
+        "there is one account, no delegate and no past block; the block's number and time are those of the call",
+    );
 }
 
 /// What a component says of the languages and tools it was made with: kind of tool, name, version.

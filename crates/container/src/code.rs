@@ -1,6 +1,6 @@
 //! What a guest is: its code, and the kind of container that runs it.
 
-use crate::{engine::EngineProfile, program::ProgramSpec};
+use crate::{engine::EngineProfile, evm, program::ProgramSpec};
 use alloy_primitives::{Bytes, keccak256};
 use alloy_sol_types::SolValue;
 use cryptlet_primitives::CodeDigest;
@@ -16,17 +16,20 @@ pub enum Kind {
     Wasm,
     /// A program of its own: a native executable, or one for the JVM, .NET, Node.js or Python.
     Process,
+    /// A contract's code, run off the chain.
+    Evm,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Wasm, Self::Process];
+    pub const ALL: [Self; 3] = [Self::Wasm, Self::Process, Self::Evm];
 
     /// Its name, as configurations write it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Wasm => "wasm",
             Self::Process => "process",
+            Self::Evm => "evm",
         }
     }
 
@@ -34,7 +37,7 @@ impl Kind {
     /// nothing of the sort is claimed for it.
     pub const fn is_deterministic(self) -> bool {
         match self {
-            Self::Wasm => true,
+            Self::Wasm | Self::Evm => true,
             Self::Process => false,
         }
     }
@@ -51,7 +54,7 @@ impl FromStr for Kind {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        found.ok_or_else(|| format!("{text:?} is no kind of container; there are \"wasm\" and \"process\""))
+        found.ok_or_else(|| format!("{text:?} is no kind of container; there are \"wasm\", \"process\" and \"evm\""))
     }
 }
 
@@ -67,6 +70,13 @@ pub enum GuestCode {
         /// How it is started.
         spec: ProgramSpec,
     },
+    /// A contract.
+    Evm {
+        /// Its code, in binary form.
+        code: Bytes,
+        /// Is it creation code, whose constructor runs first? Else it is deployed code.
+        is_creation: bool,
+    },
 }
 
 impl GuestCode {
@@ -75,24 +85,25 @@ impl GuestCode {
         match self {
             Self::Wasm(_) => Kind::Wasm,
             Self::Process { .. } => Kind::Process,
+            Self::Evm { .. } => Kind::Evm,
         }
     }
 
     /// The code itself.
     pub const fn bytes(&self) -> &Bytes {
         match self {
-            Self::Wasm(bytes) | Self::Process { program: bytes, .. } => bytes,
+            Self::Wasm(bytes) | Self::Process { program: bytes, .. } | Self::Evm { code: bytes, .. } => bytes,
         }
     }
 
-    /// Identity of the code as it will run. For a component see [`crate::engine::code_digest`]; for a program
-    /// `keccak256(abi.encode(keccak256("cryptlet/code/process/v1"), keccak256(program), keccak256(how it is started)))`.
+    /// Identity of the code as it will run. For a component see [`crate::engine::code_digest`]; for the
+    /// others `keccak256(abi.encode(keccak256("cryptlet/code/KIND/v1"), keccak256(code), keccak256(profile)))`.
     pub fn digest(&self) -> CodeDigest {
         match self {
             Self::Wasm(component) => crate::engine::code_digest(component),
-            Self::Process { program, spec } => {
-                let words =
-                    (keccak256("cryptlet/code/process/v1"), keccak256(program), keccak256(spec.profile().as_bytes()));
+            Self::Process { .. } | Self::Evm { .. } => {
+                let domain = keccak256(format!("cryptlet/code/{}/v1", self.kind()));
+                let words = (domain, keccak256(self.bytes()), keccak256(self.profile()));
                 CodeDigest(keccak256(words.abi_encode()))
             }
         }
@@ -103,6 +114,7 @@ impl GuestCode {
         match self {
             Self::Wasm(_) => EngineProfile::current().to_string(),
             Self::Process { spec, .. } => spec.profile(),
+            Self::Evm { is_creation, .. } => evm::profile(*is_creation),
         }
     }
 }
@@ -141,6 +153,8 @@ mod tests {
             process(|spec| spec.arguments.push("-Xss1m".into())),
             process(|spec| spec.memory_bytes_max += 1),
             process(|spec| spec.units_per_call += 1),
+            GuestCode::Evm { code: bytes.clone(), is_creation: true }.digest(),
+            GuestCode::Evm { code: bytes.clone(), is_creation: false }.digest(),
         ];
         let distinct: std::collections::BTreeSet<_> = digests.iter().collect();
         assert_eq!(distinct.len(), digests.len());

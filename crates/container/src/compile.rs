@@ -5,7 +5,7 @@ use crate::{
     fault::{ContainerFault, GuestRefusal},
     process::{Process, WorkerCommand},
     sandbox::{ResourceBounds, SandboxPolicy},
-    wire::{CompileTask, FromCompiler, Role, WireError},
+    wire::{CompileTask, FromCompiler, Role, SourceKind, WireError},
 };
 use std::time::{Duration, Instant};
 
@@ -36,31 +36,32 @@ impl Default for CompileBounds {
     }
 }
 
-/// Compiles, checks against the world, and instantiates once.
+/// Compiles, checks against the world, and instantiates once; of a contract: runs its constructor.
 pub(crate) fn in_jail(
     command: &WorkerCommand,
     policy: &SandboxPolicy,
     bounds: &CompileBounds,
-    component: &[u8],
+    source: SourceKind,
+    code: &[u8],
 ) -> Result<Vec<u8>, ContainerFault> {
-    let (bytes, bytes_max) = (component.len(), bounds.component_bytes_max);
+    let (bytes, bytes_max) = (code.len(), bounds.component_bytes_max);
     if bytes > bytes_max {
         return Err(GuestRefusal::TooLong { bytes, bytes_max }.into());
     }
     let resources = ResourceBounds { data_bytes_max: bounds.memory_bytes_max, cpu_s_max: Some(bounds.cpu_s_max) };
     let mut process = Process::start(command, Role::Compile, resources, policy)?;
     let deadline = Instant::now() + Duration::from_millis(bounds.wall_ms_max);
-    converse(&mut process, bounds, component, deadline)
+    converse(&mut process, bounds, (source, code), deadline)
 }
 
 fn converse(
     process: &mut Process,
     bounds: &CompileBounds,
-    component: &[u8],
+    (source, code): (SourceKind, &[u8]),
     deadline: Instant,
 ) -> Result<Vec<u8>, ContainerFault> {
-    let task = CompileTask { bytes: component.len() as u64 };
-    let sent = process.channel.send(&task).and_then(|()| process.channel.send_raw(component));
+    let task = CompileTask { source, bytes: code.len() as u64 };
+    let sent = process.channel.send(&task).and_then(|()| process.channel.send_raw(code));
     let answer = sent.and_then(|()| process.channel.receive(64 << 10, Some(deadline)));
     let bytes = match answer {
         Ok(FromCompiler::Compiled { bytes }) => usize::try_from(bytes).unwrap_or(usize::MAX),

@@ -38,6 +38,7 @@ pub struct Measured {
 pub struct Container {
     region: Arc<dyn IsolatedRegion>,
     registration_id: RegistrationId,
+    chain_id: u64,
 }
 
 /// What the host adds to a call: signed with the result.
@@ -93,7 +94,7 @@ impl Measured {
         }
         let region = provider.create(&self.artefact, terms, call_out)?;
         let registration_id = region.keys().registration_id();
-        Ok(Container { region, registration_id })
+        Ok(Container { region, registration_id, chain_id: terms.domain.chain_id })
     }
 }
 
@@ -173,6 +174,9 @@ impl Container {
             is_static: invocation.is_static,
             is_dry_run: invocation.mode == InvocationMode::DryRun,
             observed_at_s: terms.observed_at_s,
+            anchor_block: request.anchorBlock,
+            anchor_hash: request.anchorHash,
+            chain_id: self.chain_id,
             random_seed: self.region.random_seed(request.key, invocation.mode),
             units_max: invocation.units_max,
             output_bytes_max: invocation.output_bytes_max,

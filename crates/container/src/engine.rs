@@ -121,10 +121,15 @@ fn wit_hash(text: &str) -> B256 {
 
 /// An engine of this profile that can hold `guests_max` guests at a time.
 pub fn engine(guests_max: NonZeroU32) -> Result<Engine, ContainerFault> {
+    engine_at(guests_max, OptLevel::Speed)
+}
+
+/// As [`engine`], at another level of optimisation: what a guest does, and the fuel it burns, must not depend on it.
+pub(crate) fn engine_at(guests_max: NonZeroU32, level: OptLevel) -> Result<Engine, ContainerFault> {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
-        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_opt_level(level)
         .cranelift_nan_canonicalization(true)
         .consume_fuel(true)
         .epoch_interruption(false)

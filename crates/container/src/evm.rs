@@ -66,7 +66,9 @@ pub(crate) fn prepare(code: &[u8], is_creation: bool) -> Result<Vec<u8>, GuestRe
         return Err(GuestRefusal::TooLong { bytes, bytes_max });
     }
     if snapshot.code.is_empty() {
-        return Err(GuestRefusal::CannotStart("there is no code: is it creation code, said to be deployed code?".into()));
+        return Err(GuestRefusal::CannotStart(
+            "there is no code: is it creation code, said to be deployed code?".into(),
+        ));
     }
     postcard::to_stdvec(&snapshot).map_err(|error| GuestRefusal::Invalid(error.to_string()))
 }
@@ -94,8 +96,12 @@ fn create(code: &[u8]) -> Result<Snapshot, GuestRefusal> {
         return Err(GuestRefusal::CannotStart("its constructor made no contract".into()));
     };
     let code = account.info.code.as_ref().map(Bytecode::original_bytes).unwrap_or_default();
-    let mut storage: Vec<(U256, U256)> =
-        account.storage.iter().map(|(slot, value)| (*slot, value.present_value)).filter(|(_, value)| !value.is_zero()).collect();
+    let mut storage: Vec<(U256, U256)> = account
+        .storage
+        .iter()
+        .map(|(slot, value)| (*slot, value.present_value))
+        .filter(|(_, value)| !value.is_zero())
+        .collect();
     storage.sort_unstable();
     Ok(Snapshot { code, storage })
 }
@@ -185,7 +191,8 @@ fn machine(
     database: CacheDB<EmptyDB>,
     block: BlockEnv,
     chain_id: u64,
-) -> impl ExecuteEvm<Tx = TxEnv, ExecutionResult = ExecutionResult, State = revm::state::EvmState, Error: std::fmt::Display> {
+) -> impl ExecuteEvm<Tx = TxEnv, ExecutionResult = ExecutionResult, State = revm::state::EvmState, Error: std::fmt::Display>
+{
     Context::mainnet()
         .with_db(database)
         .with_block(block)

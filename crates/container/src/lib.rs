@@ -8,6 +8,7 @@ pub mod code;
 pub mod compile;
 pub mod container;
 pub mod engine;
+pub mod evm;
 pub mod fault;
 mod guest;
 mod host_interface;

@@ -5,7 +5,7 @@
 use alloy_primitives::{Address, B256, I256, U256};
 use alloy_sol_types::{Revert, SolCall, SolError, SolValue, sol};
 use cryptlet_container::{
-    Configured, InsecureInProcess, InstanceTerms, IsolatedRegion, IsolationProvider, Silent,
+    GuestCode, InsecureInProcess, InstanceTerms, IsolatedRegion, IsolationProvider, Silent,
     call::{CallAnswer, CallInputs, Ending},
 };
 use cryptlet_primitives::{CryptletId, FabricDomain};
@@ -29,11 +29,12 @@ impl Guest {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example).join("cryptlet.wasm");
         let component = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let provider = InsecureInProcess::insecure_new().unwrap();
-        let artefact = provider.prepare(&component).unwrap();
+        let code = GuestCode::from(component);
+        let artefact = provider.prepare(&code).unwrap();
         let terms = InstanceTerms {
             domain: FabricDomain { chain_id: 31_337, genesis_hash: B256::repeat_byte(1) },
             cryptlet: CryptletId(B256::repeat_byte(2)),
-            code: Configured::new(component.into()).code(),
+            code: code.digest(),
             manifest_digest: B256::ZERO,
             key_epoch: 1,
             anchor_block: 1,
@@ -52,6 +53,9 @@ impl Guest {
             is_static: false,
             is_dry_run: false,
             observed_at_s: 1_800_000_000,
+            anchor_block: 1,
+            anchor_hash: B256::repeat_byte(3),
+            chain_id: 31_337,
             random_seed: B256::repeat_byte(6),
             units_max: UNITS_MAX,
             output_bytes_max: 16 * 1024,

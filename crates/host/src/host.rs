@@ -137,6 +137,7 @@ impl Host {
 
     /// Keeps a package; its digest is its identity.
     pub fn publish(&self, package: &Package) -> Result<B256, HostError> {
+        package.accept()?;
         self.0.registrar.packages.add(package)
     }
 

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | config: the papers' Cryptlet schema | `application/vnd.cryptlet.config.v1+json` |
 //! | code: a WebAssembly component | `application/wasm` |
+//! | or: a contract | `application/vnd.cryptlet.evm.v1` |
 //! | or: a program of its own | `application/vnd.cryptlet.program.v1` |
 //! | header: `header.sol`, what a contract imports | `text/x-solidity` |
 //! | interface: the ABI as JSON | `application/vnd.cryptlet.interface.v1+json` |
@@ -30,7 +31,10 @@ pub use store::{PackageRef, PackageStore};
 
 use crate::{error::HostError, files};
 use alloy_primitives::{B256, Bytes};
-use cryptlet_container::{GuestCode, Kind, check::Report};
+use cryptlet_container::{
+    GuestCode, Kind,
+    check::{Report, Severity},
+};
 use manifest::{Manifest, MediaType};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -83,6 +87,7 @@ impl Package {
             None => the_wasm_file(folder)?,
         };
         let code = files::read(&code_file, CODE_BYTES_MAX)?.ok_or_else(|| missing(&code_file.display().to_string()))?;
+        let code = if config.kind == Kind::Evm { from_hex(code).map_err(wrong)? } else { code };
         let code = Bytes::from(code);
         let header = read("header.sol", HEADER_BYTES_MAX)?.unwrap_or_default();
         let interface = read("interface.json", INTERFACE_BYTES_MAX)?.unwrap_or_else(|| b"[]".to_vec());
@@ -183,6 +188,7 @@ impl Package {
     pub fn guest_code(&self) -> GuestCode {
         match (self.config.kind, &self.config.process) {
             (Kind::Process, Some(spec)) => GuestCode::Process { program: self.code().clone(), spec: spec.clone() },
+            (Kind::Evm, _) => GuestCode::Evm { code: self.code().clone(), is_creation: self.config.is_creation },
             // The schema has seen to it that a program says how it is started.
             (Kind::Wasm | Kind::Process, _) => GuestCode::Wasm(self.code().clone()),
         }
@@ -191,6 +197,15 @@ impl Package {
     /// What its author is told of it before anyone runs it.
     pub fn check(&self) -> Report {
         Report::of(&self.guest_code(), self.config.is_deterministic)
+    }
+
+    /// Refuses what [`check`](Self::check) finds refusable.
+    pub(crate) fn accept(&self) -> Result<(), HostError> {
+        let report = self.check();
+        match report.findings.iter().find(|finding| finding.severity == Severity::Refusal) {
+            Some(finding) => Err(HostError::package(self.name(), finding.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// The code layer.
@@ -260,6 +275,16 @@ impl Package {
     fn layer_digest(&self, media: MediaType) -> B256 {
         self.manifest.blob(media).expect("checked when the package was put together").digest()
     }
+}
+
+/// Contracts are handed around as hex text, as compilers write them; a package holds the bytes.
+fn from_hex(file: Vec<u8>) -> Result<Vec<u8>, String> {
+    let Ok(text) = std::str::from_utf8(&file) else { return Ok(file) };
+    let text = text.trim();
+    if text.contains("__$") {
+        return Err("its code has places for libraries (`__$…$__`); link it first".to_owned());
+    }
+    alloy_primitives::hex::decode(text).map_err(|error| format!("its code is text and not hex: {error}"))
 }
 
 /// What is wrong with the contents of a layer, if anything is.

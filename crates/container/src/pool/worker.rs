@@ -1,13 +1,13 @@
 //! One worker process, seen from the supervisor: what it has loaded, and a call with it.
 
 use crate::{
-    artefact::Artefact,
+    artefact::{Artefact, Form},
     call::{CallAnswer, CallInputs, CallOut, Ending},
     engine,
     fault::ContainerFault,
     process::Process,
     sandbox::SandboxReport,
-    wire::{FromWorker, ToWorker, WireError},
+    wire::{EngineKind, FromWorker, ToWorker, WireError},
 };
 use alloy_primitives::B256;
 use std::time::{Duration, Instant};
@@ -128,7 +128,8 @@ impl Worker {
             return Ok(());
         }
         self.make_room(artefact.bytes.len())?;
-        self.send(&ToWorker::Load { artefact: artefact.name, bytes: artefact.bytes.len() as u64 })?;
+        let engine = if artefact.form == Form::Evm { EngineKind::Evm } else { EngineKind::Wasm };
+        self.send(&ToWorker::Load { artefact: artefact.name, engine, bytes: artefact.bytes.len() as u64 })?;
         self.process.channel.send_raw(&artefact.bytes).map_err(|error| self.process.fault(error))?;
         let deadline = Instant::now() + Duration::from_millis(LOAD_MS_MAX);
         match self.process.channel.receive(64 << 10, Some(deadline)) {

@@ -7,6 +7,7 @@ use crate::{
     call::{CallAnswer, CallInputs, CallOut},
     code::{GuestCode, Kind},
     engine::{self, EngineProfile},
+    evm::{self, EvmGuest},
     fault::ContainerFault,
     guest::{self, Guest},
     keyring::InstanceTerms,
@@ -29,6 +30,15 @@ pub struct InsecureInProcess {
 impl InsecureInProcess {
     /// A provider that protects nothing from anything.
     pub fn insecure_new() -> Result<Self, ContainerFault> {
+        Self::at(wasmtime::OptLevel::Speed)
+    }
+
+    /// The same, with machine code that is not optimised: for tests that compare both.
+    pub fn insecure_unoptimised() -> Result<Self, ContainerFault> {
+        Self::at(wasmtime::OptLevel::None)
+    }
+
+    fn at(level: wasmtime::OptLevel) -> Result<Self, ContainerFault> {
         let stack = MeasuredStack {
             isolation: Isolation::None,
             engine_profile: EngineProfile::current().digest(),
@@ -36,7 +46,7 @@ impl InsecureInProcess {
             worker_sandbox: SandboxReport::default(),
             signer_sandbox: SandboxReport::default(),
         };
-        Ok(Self { engine: engine::engine(GUESTS_MAX)?, stack })
+        Ok(Self { engine: engine::engine_at(GUESTS_MAX, level)?, stack })
     }
 
     fn not_here(&self, kind: Kind) -> ContainerFault {
@@ -55,6 +65,10 @@ impl IsolationProvider for InsecureInProcess {
                 let bytes = guest::compile(&self.engine, component)?;
                 Ok(Artefact::wasm(artefact::name_of(&self.engine, component), bytes.into()))
             }
+            GuestCode::Evm { code: contract, is_creation } => {
+                let bytes = evm::prepare(contract, *is_creation)?;
+                Ok(Artefact { name: code.digest().0, bytes: bytes.into(), form: Form::Evm })
+            }
             GuestCode::Process { .. } => Err(self.not_here(Kind::Process)),
         }
     }
@@ -65,25 +79,35 @@ impl IsolationProvider for InsecureInProcess {
         terms: &InstanceTerms,
         call_out: Arc<dyn CallOut>,
     ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
-        if let Form::Process(_) = artefact.form {
-            return Err(self.not_here(Kind::Process));
-        }
-        // SAFETY: as far as this provider goes: the artefact came from `prepare`, or from a caller who wants it run.
-        let guest = unsafe { Guest::load(&self.engine, &artefact.bytes) }?;
+        let guest = match artefact.form {
+            // SAFETY: as far as this provider goes: the artefact came from `prepare`, or from a caller who wants it run.
+            Form::Wasm => Loaded::Wasm(unsafe { Guest::load(&self.engine, &artefact.bytes) }?),
+            Form::Evm => Loaded::Evm(EvmGuest::load(&artefact.bytes)?),
+            Form::Process(_) => return Err(self.not_here(Kind::Process)),
+        };
         let instance = Instance::new(InsecureLocalKey::insecure_create(terms)?, self.stack.measurement())?;
         Ok(Arc::new(InProcessRegion { guest, instance, call_out }))
     }
 }
 
+/// Code this process can run.
+enum Loaded {
+    Wasm(Guest),
+    Evm(EvmGuest),
+}
+
 struct InProcessRegion {
-    guest: Guest,
+    guest: Loaded,
     instance: Instance,
     call_out: Arc<dyn CallOut>,
 }
 
 impl IsolatedRegion for InProcessRegion {
     fn io_control(&self, inputs: &CallInputs, input: &[u8]) -> Result<CallAnswer, ContainerFault> {
-        Ok(self.guest.call(inputs, input.to_vec(), Arc::clone(&self.call_out)))
+        Ok(match &self.guest {
+            Loaded::Wasm(guest) => guest.call(inputs, input.to_vec(), Arc::clone(&self.call_out)),
+            Loaded::Evm(guest) => guest.call(inputs, input.to_vec()),
+        })
     }
 
     fn sign_message(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {

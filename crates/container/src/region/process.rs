@@ -15,6 +15,7 @@ use crate::{
     program::{LivePrograms, ProgramLaunch, ProgramPool, ProgramSpec},
     sandbox::SandboxPolicy,
     signers::SignerPool,
+    wire::SourceKind,
 };
 use alloy_primitives::{B256, Bytes, keccak256};
 use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Measurement, Signature65};
@@ -118,6 +119,11 @@ impl IsolationProvider for ProcessProvider {
         match code {
             GuestCode::Wasm(component) => self.compile(component),
             GuestCode::Process { program, spec } => self.try_program(code, program, spec),
+            GuestCode::Evm { code: contract, is_creation } => {
+                let source = SourceKind::Contract { is_creation: *is_creation };
+                let bytes = self.make_ready(source, contract)?;
+                Ok(Artefact { name: code.digest().0, bytes: bytes.into(), form: Form::Evm })
+            }
         }
     }
 
@@ -128,7 +134,9 @@ impl IsolationProvider for ProcessProvider {
         call_out: Arc<dyn CallOut>,
     ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
         let runner: Box<dyn Runner> = match &artefact.form {
-            Form::Wasm => Box::new(InWorkers { shared: Arc::clone(&self.shared), artefact: artefact.clone() }),
+            Form::Wasm | Form::Evm => {
+                Box::new(InWorkers { shared: Arc::clone(&self.shared), artefact: artefact.clone() })
+            }
             Form::Process(spec) => {
                 let launch = self.launch(artefact.bytes.clone(), spec.clone());
                 Box::new(ProgramPool::start(launch, self.pool.clone())?)
@@ -147,13 +155,17 @@ impl ProcessProvider {
         {
             return Ok(artefact);
         }
-        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = compile::in_jail(&self.command, &self.policy, &self.compile, component)?;
+        let bytes = self.make_ready(SourceKind::Component, component)?;
         let artefact = Artefact::wasm(name, bytes.into());
         if let Some(cache) = &self.cache {
             cache.store(&artefact)?;
         }
         Ok(artefact)
+    }
+
+    fn make_ready(&self, source: SourceKind, code: &[u8]) -> Result<Vec<u8>, ContainerFault> {
+        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        compile::in_jail(&self.command, &self.policy, &self.compile, source, code)
     }
 
     fn try_program(&self, code: &GuestCode, program: &Bytes, spec: &ProgramSpec) -> Result<Artefact, ContainerFault> {

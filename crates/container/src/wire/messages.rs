@@ -65,8 +65,8 @@ pub(crate) struct Ready {
 /// To a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// Compiled code follows, this many raw bytes. No answer if it loads.
-    Load { artefact: B256, bytes: u64 },
+    /// Code that was made ready follows, this many raw bytes.
+    Load { artefact: B256, engine: EngineKind, bytes: u64 },
     /// Forget this code.
     Unload { artefact: B256 },
     /// Run one call.
@@ -83,10 +83,27 @@ pub(crate) enum FromWorker {
     Answer(CallAnswer),
 }
 
-/// To a compiler: a component follows, this many raw bytes.
+/// To a compiler: code follows, this many raw bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CompileTask {
+    pub(crate) source: SourceKind,
     pub(crate) bytes: u64,
+}
+
+/// What is to be made ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SourceKind {
+    /// A component, to be compiled.
+    Component,
+    /// A contract's code; if it is creation code its constructor is to run.
+    Contract { is_creation: bool },
+}
+
+/// What runs code that was made ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EngineKind {
+    Wasm,
+    Evm,
 }
 
 /// From a compiler.

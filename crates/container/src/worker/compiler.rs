@@ -1,19 +1,22 @@
-//! Role `Compile`: one component in, machine code or a refusal out.
+//! Role `Compile`: one component or contract in; machine code, a snapshot or a refusal out.
 
 use super::ChildError;
 use crate::{
-    engine, guest,
-    wire::{Channel, CompileTask, FromCompiler},
+    engine, evm, guest,
+    wire::{Channel, CompileTask, FromCompiler, SourceKind},
 };
 use std::num::NonZeroU32;
 
 const TASK_BYTES_MAX: usize = 64;
 
 pub(super) fn serve(mut channel: Channel) -> Result<(), ChildError> {
-    let engine = engine::engine(NonZeroU32::MIN)?;
     let task: CompileTask = channel.receive(TASK_BYTES_MAX, None)?;
-    let component = channel.receive_raw(task.bytes as usize, None)?;
-    match guest::compile(&engine, &component) {
+    let code = channel.receive_raw(task.bytes as usize, None)?;
+    let outcome = match task.source {
+        SourceKind::Component => guest::compile(&engine::engine(NonZeroU32::MIN)?, &code),
+        SourceKind::Contract { is_creation } => evm::prepare(&code, is_creation),
+    };
+    match outcome {
         Ok(artefact) => {
             channel.send(&FromCompiler::Compiled { bytes: artefact.len() as u64 })?;
             channel.send_raw(&artefact)?;

@@ -4,8 +4,9 @@ use super::ChildError;
 use crate::{
     call::CallOut,
     engine,
+    evm::EvmGuest,
     guest::Guest,
-    wire::{Channel, FRAME_BYTES_MAX, FromWorker, ToWorker},
+    wire::{Channel, EngineKind, FRAME_BYTES_MAX, FromWorker, ToWorker},
 };
 use alloy_primitives::B256;
 use std::{
@@ -17,13 +18,17 @@ use std::{
 pub(super) fn serve(mut channel: Channel) -> Result<(), ChildError> {
     let engine = engine::engine(NonZeroU32::MIN)?;
     let logs: Arc<dyn CallOut> = Arc::new(LogFrames(Mutex::new(channel.share())));
-    let mut guests: HashMap<B256, Guest> = HashMap::new();
+    let mut guests: HashMap<B256, Loaded> = HashMap::new();
     loop {
         match channel.receive(FRAME_BYTES_MAX, None)? {
-            ToWorker::Load { artefact, bytes } => {
+            ToWorker::Load { artefact, engine: kind, bytes } => {
                 let code = channel.receive_raw(bytes as usize, None)?;
-                // SAFETY: the supervisor made this code in a compiler process of its own, or authenticated it.
-                let answer = match unsafe { Guest::load(&engine, &code) } {
+                let loaded = match kind {
+                    // SAFETY: the supervisor made this code in a compiler process of its own, or authenticated it.
+                    EngineKind::Wasm => unsafe { Guest::load(&engine, &code) }.map(Loaded::Wasm),
+                    EngineKind::Evm => EvmGuest::load(&code).map(Loaded::Evm),
+                };
+                let answer = match loaded {
                     Ok(guest) => {
                         guests.insert(artefact, guest);
                         FromWorker::Loaded
@@ -39,11 +44,20 @@ pub(super) fn serve(mut channel: Channel) -> Result<(), ChildError> {
                 let Some(guest) = guests.get(&artefact) else {
                     return Ok(()); // The supervisor lost count; a new worker starts from nothing.
                 };
-                let answer = guest.call(&inputs, input, Arc::clone(&logs));
+                let answer = match guest {
+                    Loaded::Wasm(guest) => guest.call(&inputs, input, Arc::clone(&logs)),
+                    Loaded::Evm(guest) => guest.call(&inputs, input),
+                };
                 channel.send(&FromWorker::Answer(answer))?;
             }
         }
     }
+}
+
+/// Code this worker can run.
+enum Loaded {
+    Wasm(Guest),
+    Evm(EvmGuest),
 }
 
 /// Sends each line at once, so that the log of a guest that never ends is seen, too.

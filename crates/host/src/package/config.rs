@@ -42,6 +42,8 @@ pub struct CryptletConfig {
     pub code: Option<String>,
     /// How a program is started; for kind `process`.
     pub process: Option<ProgramSpec>,
+    /// Is a contract's code creation code? For kind `evm`.
+    pub is_creation: bool,
     /// Where the source is published, if it is not in the package.
     pub source: Option<SourceRef>,
 }
@@ -77,7 +79,20 @@ struct Extension {
     deterministic: Option<bool>,
     code: Option<String>,
     process: Option<Process>,
+    evm: Option<Evm>,
     source: Option<SourceRef>,
+}
+
+#[derive(Deserialize)]
+struct Evm {
+    form: Form,
+}
+
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Creation,
+    Deployed,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +127,7 @@ impl CryptletConfig {
             is_deterministic: config.deterministic.unwrap_or(config.kind.is_deterministic()),
             code: config.code,
             process: config.process.map(Process::spec),
+            is_creation: config.evm.is_none_or(|evm| evm.form == Form::Creation),
             source: config.source,
         })
     }

@@ -54,6 +54,7 @@ impl MediaType {
             Self::Config => "application/vnd.cryptlet.config.v1+json",
             Self::Code(Kind::Wasm) => "application/wasm",
             Self::Code(Kind::Process) => "application/vnd.cryptlet.program.v1",
+            Self::Code(Kind::Evm) => "application/vnd.cryptlet.evm.v1",
             Self::Header => "text/x-solidity",
             Self::Interface => "application/vnd.cryptlet.interface.v1+json",
             Self::Sbom => "application/vnd.cyclonedx+json",

@@ -9,8 +9,11 @@ use cryptlet_primitives::ResultStatus;
 use std::time::{Duration, Instant};
 use support::*;
 
+/// What it is, how it is made, and words of what becomes of it.
+type Case = (&'static str, fn() -> Vec<u8>, &'static str);
+
 /// Refused when it is made ready, with words of which these are some.
-const REFUSED: &[(&str, fn() -> Vec<u8>, &str)] = &[
+const REFUSED: &[Case] = &[
     ("nothing", Vec::new, "not a component"),
     ("no magic", || b"hello, I am a component".to_vec(), "not a component"),
     ("only magic", || b"\0asm".to_vec(), "not a component"),
@@ -71,7 +74,7 @@ const REFUSED: &[(&str, fn() -> Vec<u8>, &str)] = &[
 ];
 
 /// Accepted, and stopped when it is called, with these words.
-const TRAPPED: &[(&str, fn() -> Vec<u8>, &str)] = &[
+const TRAPPED: &[Case] = &[
     ("a loop", || component(LOOP), "out of compute units"),
     (
         "a loop of calls",

@@ -194,7 +194,7 @@ fn allowed(profile: Profile) -> Result<Rules, String> {
             rules.extend(plain(PROGRAM_OLD));
             rules.insert(libc::SYS_clone, vec![thread()?]);
             rules.insert(libc::SYS_execveat, vec![this_file(executable)?]);
-            let ioctls = IOCTLS.iter().map(|request| equal(1, Width::Dword, *request as u64));
+            let ioctls = IOCTLS.iter().map(|request| equal(1, Width::Dword, *request));
             rules.insert(libc::SYS_ioctl, ioctls.collect::<Result<_, _>>()?);
             let prctls = PRCTLS.iter().map(|option| equal(0, Width::Dword, *option as u64));
             rules.insert(libc::SYS_prctl, prctls.collect::<Result<_, _>>()?);

@@ -62,7 +62,8 @@ pub(crate) struct Ready {
     pub(crate) report: SandboxReport,
 }
 
-/// To a worker.
+/// To a worker. One of these is alive at a time, so the size of the largest does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     /// Code that was made ready follows, this many raw bytes.

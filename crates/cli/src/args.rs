@@ -1,7 +1,7 @@
 //! The command line. Names follow the field (geth, reth, anvil) and the papers.
 
 use crate::{
-    package_args::{LayoutArgs, PackageArgs, RegistryArgs},
+    package_args::{LayoutArgs, OciArgs, PackageArgs},
     rpc_args::RpcArgs,
 };
 use alloy::primitives::{Address, B256};
@@ -500,7 +500,7 @@ pub(crate) struct RegisterArgs {
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: OciArgs,
     /// Instead of a package: the host's factory, which creates Contract Cryptlets on this chain. For its administrator
     #[arg(long, conflicts_with = "package")]
     pub(crate) factory: bool,

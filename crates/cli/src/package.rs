@@ -5,7 +5,7 @@ mod show;
 
 use crate::{
     logs,
-    package_args::{BuildArgs, InspectArgs, LayoutArgs, PackageAction, PackageArgs, PullArgs, PushArgs, RegistryArgs},
+    package_args::{BuildArgs, InspectArgs, LayoutArgs, OciArgs, PackageAction, PackageArgs, PullArgs, PushArgs},
 };
 use anyhow::{Context, Result};
 use cryptlet_host::{
@@ -42,7 +42,7 @@ pub(crate) struct Found {
 }
 
 /// Finds a package: `oci://…`, a folder to build it from, or a name or digest in the layout.
-pub(crate) async fn find(what: &str, layout: &Path, registry: &RegistryArgs) -> Result<Found> {
+pub(crate) async fn find(what: &str, layout: &Path, registry: &OciArgs) -> Result<Found> {
     if what.starts_with("oci://") {
         let (package, provenance) = connect(what, registry)?.pull().await?;
         return Ok(Found { package, provenance });
@@ -104,7 +104,7 @@ fn keep(layout: &LayoutArgs, package: &Package, provenance: &[Provenance]) -> Re
     Ok(())
 }
 
-fn connect(place: &str, args: &RegistryArgs) -> Result<Registry> {
+fn connect(place: &str, args: &OciArgs) -> Result<Registry> {
     let login = match (&args.registry_user, &args.registry_password_file) {
         (Some(user), Some(file)) => {
             let password =

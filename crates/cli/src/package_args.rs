@@ -51,7 +51,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: OciArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -63,7 +63,7 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: OciArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -78,7 +78,7 @@ pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: OciArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -91,7 +91,7 @@ pub(crate) struct PullArgs {
     #[command(flatten)]
     pub(crate) layout: LayoutArgs,
     #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
+    pub(crate) registry: OciArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -106,7 +106,7 @@ pub(crate) struct LayoutArgs {
 
 /// How registries are spoken to.
 #[derive(Debug, Default, Args)]
-pub(crate) struct RegistryArgs {
+pub(crate) struct OciArgs {
     /// Name for registries that ask for one
     #[arg(long, value_name = "NAME", env = "CRYPTLET_REGISTRY_USER", requires = "registry_password_file")]
     pub(crate) registry_user: Option<String>,

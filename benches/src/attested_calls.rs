@@ -14,7 +14,8 @@ use alloy::{
 };
 use anyhow::{Result, anyhow, ensure};
 use cryptlet_attestation::RecoveredRecord;
-use cryptlet_container::{CallTerms, Configured, Container, InstanceTerms, Silent};
+use cryptlet_container::{CallTerms, Configured, Container, InstanceTerms, ProcessProvider, Silent};
+use cryptlet_host::Anchor;
 use cryptlet_primitives::{
     CodeDigest, CryptletRequest, FabricDomain, Invocation, InvocationMode, Record, abi::ICryptoDelegate::invokeCall,
     system::CRYPTO_DELEGATE,
@@ -31,6 +32,8 @@ sol! {
     function movingAverage(uint256[] calldata closes, uint32 window) external returns (uint256[] memory averages);
 }
 
+/// The block that bare calls and their keys are anchored at.
+pub(crate) const ANCHOR: Anchor = Anchor { block: 1, hash: B256::ZERO };
 const CALLS: u64 = 4_000;
 const ROUNDS: usize = 3;
 const BARE_CALLS: u64 = 2_000;
@@ -100,7 +103,7 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
 }
 
 /// What a call costs without host and node.
-struct Bare {
+pub(crate) struct Bare {
     /// Median of calls one after the other.
     alone_s: f64,
     /// Wall time per call with one thread per core.
@@ -112,22 +115,29 @@ impl Bare {
     async fn measure(testbed: &Testbed, cryptlet: &Cryptlet, cores: usize) -> Result<Self> {
         let (provider, component) = (testbed.provider.clone(), cryptlet.package.code().clone());
         let domain = testbed.node.spec().domain();
-        let measure = move || {
-            let measured = Configured::new(component.into()).measure(provider.as_ref())?;
-            let terms = InstanceTerms {
-                domain,
-                cryptlet: cryptlet_primitives::CryptletId(B256::repeat_byte(1)),
-                code: measured.code(),
-                manifest_digest: B256::ZERO,
-                key_epoch: 1,
-                anchor_block: 1,
-                anchor_hash: B256::ZERO,
-                not_after_block: 1_000,
-            };
-            let container = measured.start(provider.as_ref(), &terms, Arc::new(Silent))?;
-            Self::of(&container, &domain, cores)
+        tokio::task::spawn_blocking(move || Self::of_component(provider.as_ref(), component, domain, cores)).await?
+    }
+
+    /// Of a container of its own. Blocks.
+    pub(crate) fn of_component(
+        provider: &ProcessProvider,
+        component: Bytes,
+        domain: FabricDomain,
+        cores: usize,
+    ) -> Result<Self> {
+        let measured = Configured::new(component.into()).measure(provider)?;
+        let terms = InstanceTerms {
+            domain,
+            cryptlet: cryptlet_primitives::CryptletId(B256::repeat_byte(1)),
+            code: measured.code(),
+            manifest_digest: B256::ZERO,
+            key_epoch: 1,
+            anchor_block: ANCHOR.block,
+            anchor_hash: ANCHOR.hash,
+            not_after_block: 1_000,
         };
-        tokio::task::spawn_blocking(measure).await?
+        let container = measured.start(provider, &terms, Arc::new(Silent))?;
+        Self::of(&container, &domain, cores)
     }
 
     fn of(container: &Container, domain: &FabricDomain, cores: usize) -> Result<Self> {
@@ -160,7 +170,7 @@ impl Bare {
     }
 
     /// Wall time per call if nothing else were to be done, with all cores at work.
-    fn per_call_s(&self, cores: usize) -> f64 {
+    pub(crate) fn per_call_s(&self, cores: usize) -> f64 {
         self.parallel_s + self.recover_s / cores as f64
     }
 }
@@ -221,7 +231,7 @@ fn input() -> Bytes {
     movingAverageCall { closes, window: 2 }.abi_encode().into()
 }
 
-fn invocation(cryptlet: B256, code: CodeDigest, key: u64) -> Invocation {
+pub(crate) fn invocation(cryptlet: B256, code: CodeDigest, key: u64) -> Invocation {
     let input = input();
     let request = CryptletRequest {
         key: keccak256(key.to_be_bytes()),

@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `scripts/bench [delegate] [calls] [replay] [monte-carlo] [transfers] [rpc] [dev-day] [blocks] [store] [million]`.
+//! `scripts/bench [delegate] [calls] [fabric] [replay] [monte-carlo] [transfers] [rpc] [dev-day] [blocks] [store] [million]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
@@ -7,6 +7,7 @@ mod blocks;
 mod bytecode;
 mod delegate_cost;
 mod dev_day;
+mod fabric;
 mod machine;
 mod monte_carlo;
 mod process;
@@ -22,10 +23,21 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 10] =
-    ["delegate", "calls", "replay", "monte-carlo", "transfers", "rpc", "dev-day", "blocks", "store", "million"];
+const NAMES: [&str; 11] = [
+    "delegate",
+    "calls",
+    "fabric",
+    "replay",
+    "monte-carlo",
+    "transfers",
+    "rpc",
+    "dev-day",
+    "blocks",
+    "store",
+    "million",
+];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls replay monte-carlo transfers rpc dev-day blocks store million (default: all)\n\
+    sections: delegate calls fabric replay monte-carlo transfers rpc dev-day blocks store million (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
 
 /// The node's allocator, so that what runs in process costs what it costs there.
@@ -74,6 +86,7 @@ async fn run(name: &str) -> Result<Vec<Section>> {
     match name {
         "delegate" => tokio::task::spawn_blocking(delegate_cost::run).await?,
         "calls" => attested_calls::run().await,
+        "fabric" => fabric::run().await,
         "replay" => replay_speed::run().await,
         "monte-carlo" => monte_carlo::run().await,
         "transfers" => transfers::run().await,

@@ -382,6 +382,8 @@ pub(crate) struct HostArgs {
 pub(crate) enum HostAction {
     /// Issue a client certificate for a node
     Enroll(EnrollArgs),
+    /// Sign a descriptor of the fabric that this host forms with others
+    Federate(FederateArgs),
     /// Say what a running host is and how it is doing
     Status(OperateArgs),
     /// Have a running host end the calls under way and refuse new ones, so that nodes go elsewhere
@@ -398,6 +400,23 @@ pub(crate) struct OperateArgs {
     pub(crate) datadir: PathBuf,
     #[command(flatten)]
     pub(crate) fabric: FabricArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FederateArgs {
+    /// Another host: URL of its descriptor, and after an `=` who must have signed it. May be given several times
+    #[arg(long = "with", value_name = "URL=0x…", required = true)]
+    pub(crate) others: Vec<String>,
+    /// Data folder of this host
+    #[arg(long, value_name = "DIR", default_value = "cryptlet-host")]
+    pub(crate) datadir: PathBuf,
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// File for the descriptor, for --crypto-delegate-path file://… or any web server
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -101,27 +101,25 @@ impl FabricAccess {
              with `cryptlet host enroll`",
         )?;
         let bundle = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let identity = ClientIdentity::from_pem_bundle(&bundle).with_context(|| format!("{}", file.display()))?;
-        Ok(Some(FabricClient::connect(&descriptor, &identity, options)?))
+        let identities =
+            ClientIdentity::all_from_pem_bundles(&bundle).with_context(|| format!("{}", file.display()))?;
+        Ok(Some(FabricClient::connect_all(&descriptor, &identities, options)?))
     }
 
-    /// Hands a package to the host.
+    /// Hands a package to every host.
     pub(crate) async fn publish(&self, package: &Package) -> Result<B256> {
-        Ok(self.client.publish(package).await?)
+        for host in self.client.hosts() {
+            host.publish(package).await?;
+        }
+        Ok(package.digest())
     }
 
-    /// Has the host start an instance of a package and puts it on the chain.
+    /// Has every host start an instance of a package and puts them on the chain.
     pub(crate) async fn register_package(&self, chain: &Chain, package: &Package) -> Result<CryptletId> {
-        let reference = PackageRef::Digest(package.digest());
-        let started = self.client.register(&reference, chain.address(), facts(chain).await?).await?;
-        let default = UtilityTerms::default();
-        let terms = UtilityTerms {
-            units_max: package.config().units_max.unwrap_or(default.units_max),
-            output_bytes_max: package.config().output_bytes_max.unwrap_or(default.output_bytes_max),
-            isolation: u8::from(package.config().isolation),
-        };
-        let id = registry::register_utility(chain, &started, terms).await?;
-        self.client.confirm_registration(started.registration_id).await?;
+        let mut id = CryptletId::utility(chain.address(), package.name());
+        for host in self.client.hosts() {
+            id = register_on(&host, chain, package).await?;
+        }
         Ok(id)
     }
 
@@ -165,6 +163,21 @@ impl FabricAccess {
         }
         Ok(registered)
     }
+}
+
+/// Has one host start an instance of a package that it has, and puts that on the chain.
+async fn register_on(host: &FabricClient, chain: &Chain, package: &Package) -> Result<CryptletId> {
+    let reference = PackageRef::Digest(package.digest());
+    let started = host.register(&reference, chain.address(), facts(chain).await?).await?;
+    let default = UtilityTerms::default();
+    let terms = UtilityTerms {
+        units_max: package.config().units_max.unwrap_or(default.units_max),
+        output_bytes_max: package.config().output_bytes_max.unwrap_or(default.output_bytes_max),
+        isolation: u8::from(package.config().isolation),
+    };
+    let id = registry::register_utility(chain, &started, terms).await?;
+    host.confirm_registration(started.registration_id).await?;
+    Ok(id)
 }
 
 async fn facts(chain: &Chain) -> Result<ChainFacts> {

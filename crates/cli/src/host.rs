@@ -1,5 +1,6 @@
 //! `cryptlet host`: the papers' CryptletHostContainerService as a process of its own.
 
+mod federate;
 mod operate;
 
 use crate::{
@@ -22,6 +23,7 @@ pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
             logs::start(enroll.output);
             self::enroll(&enroll)
         }
+        Some(HostAction::Federate(args)) => federate::run(&args),
         Some(HostAction::Status(args)) => operate::status(&args),
         Some(HostAction::Drain(args)) => operate::drain(&args),
         Some(HostAction::Rotate(args)) => operate::rotate(&args),

@@ -4,13 +4,14 @@
 mod connect;
 mod fetch;
 mod operator;
+mod pool;
 
 pub use fetch::fetch_descriptor;
 pub use operator::{CryptletReport, HealthReport, InstanceReport, PackageReport, StatusReport};
 
 use crate::{
     Clock, Entropy, SystemClock, SystemEntropy,
-    descriptor::SignedDescriptor,
+    descriptor::{Descriptor, SignedDescriptor},
     error::HostError,
     host::Host,
     identity::ClientIdentity,
@@ -23,6 +24,7 @@ use crate::{
 };
 use connect::{Dialler, Line};
 use cryptlet_primitives::{FabricAnswer, FabricFault, Invocation, UnavailableReason};
+use pool::Pool;
 use std::{error::Error as _, path::Path, sync::Arc, time::Duration};
 use tonic::{Code, Request, Status, transport::Channel};
 
@@ -62,6 +64,8 @@ pub struct FabricClient {
     channel: Channel,
     line: Arc<Line>,
     call_timeout: Duration,
+    /// If the fabric has several hosts: all of them. What is not a call goes to the first.
+    pool: Option<Arc<Pool>>,
 }
 
 impl FabricClient {
@@ -71,8 +75,45 @@ impl FabricClient {
         identity: &ClientIdentity,
         options: ClientOptions,
     ) -> Result<Self, HostError> {
-        let dialler = Dialler::over_tls(&descriptor.descriptor, identity, &options)?;
-        Ok(Self::over(dialler, &options))
+        Self::connect_all(descriptor, std::slice::from_ref(identity), options)
+    }
+
+    /// The same for a fabric of several hosts, each of which has enrolled us: one identity of each host's authority.
+    pub fn connect_all(
+        descriptor: &SignedDescriptor,
+        identities: &[ClientIdentity],
+        options: ClientOptions,
+    ) -> Result<Self, HostError> {
+        let hosts = descriptor.descriptor.each_host();
+        let missing = |host: &Descriptor| HostError::Setting {
+            setting: "the client's identity",
+            value: format!("without one for the host at {}", host.endpoints.join(", ")),
+            expected: "it must hold a certificate for every host of the fabric; append the file that the host's operator makes \
+                       with `cryptlet host enroll`",
+        };
+        let mut clients = Vec::with_capacity(hosts.len());
+        for host in &hosts {
+            let of_this_host =
+                |identity: &&ClientIdentity| identity.ca_certificate.trim() == host.ca_certificate.trim();
+            let identity = match identities.iter().find(of_this_host) {
+                Some(identity) => identity,
+                // The host itself says what is wrong with it.
+                None if hosts.len() == 1 => identities.first().ok_or_else(|| missing(host))?,
+                None => return Err(missing(host)),
+            };
+            clients.push((host.host_key, Self::over(Dialler::over_tls(host, identity, &options)?, &options)));
+        }
+        let first = clients.first().map(|(_, client)| client.clone()).ok_or_else(|| missing(&descriptor.descriptor))?;
+        let pool = (clients.len() > 1).then(|| Arc::new(Pool::new(clients, &options)));
+        Ok(Self { pool, ..first })
+    }
+
+    /// A client of each host of the fabric alone.
+    pub fn hosts(&self) -> Vec<Self> {
+        match &self.pool {
+            Some(pool) => pool.clients().cloned().collect(),
+            None => vec![self.clone()],
+        }
     }
 
     /// A client of a host in this process: the same services, over a pipe. Must be called within a tokio runtime.
@@ -87,7 +128,7 @@ impl FabricClient {
 
     fn over(dialler: Dialler, options: &ClientOptions) -> Self {
         let line = dialler.line();
-        Self { channel: dialler.into_channel(), line, call_timeout: options.call_timeout }
+        Self { channel: dialler.into_channel(), line, call_timeout: options.call_timeout, pool: None }
     }
 
     /// Calls a cryptlet.
@@ -97,11 +138,19 @@ impl FabricClient {
 
     /// Calls a cryptlet; the answer must come within `timeout`, which the host is told.
     pub async fn invoke_within(&self, invocation: Invocation, timeout: Duration) -> Result<FabricAnswer, FabricFault> {
+        match &self.pool {
+            Some(pool) => pool.invoke(&invocation, timeout).await,
+            None => self.invoke_here(&invocation, timeout).await,
+        }
+    }
+
+    /// Calls a cryptlet on this host.
+    async fn invoke_here(&self, invocation: &Invocation, timeout: Duration) -> Result<FabricAnswer, FabricFault> {
         let bytes_max = invocation.output_bytes_max as usize + ENVELOPE_BYTES;
         let mut client = SecureChannelClient::new(self.channel.clone()).max_decoding_message_size(bytes_max);
-        let request = timed(proto::InvokeRequest::from(&invocation), timeout);
+        let request = timed(proto::InvokeRequest::from(invocation), timeout);
         let reply = self.within(timeout, client.invoke(request)).await?;
-        read_answer(&invocation, reply)
+        read_answer(invocation, reply)
     }
 
     /// Has the factory create a Contract Cryptlet: an invocation like any other, by its own door.

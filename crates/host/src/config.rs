@@ -66,8 +66,8 @@ impl HostConfig {
             names: vec!["localhost".to_owned()],
             // More than run at once: the rest wait for a worker, or share a flush of the log.
             calls_max: 16 * cores,
-            queue_max: 1024,
-            queue_per_contract_max: 512,
+            queue_max: 2048,
+            queue_per_contract_max: 1024,
             call_timeout: Duration::from_secs(60),
             input_bytes_max: 1 << 20,
             output_bytes_max: 1 << 20,

@@ -9,15 +9,23 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// The version of the document that this code writes and reads.
-pub const DESCRIPTOR_VERSION: u32 = 1;
+pub const DESCRIPTOR_VERSION: u32 = 2;
 /// Longest descriptor that is read, in bytes.
 pub(crate) const DESCRIPTOR_BYTES_MAX: usize = 64 * 1024;
 /// Where a host serves it.
 pub const DESCRIPTOR_PATH: &str = "/.well-known/cryptlet-fabric";
 
 const ENDPOINTS_MAX: usize = 64;
+/// Hosts of one fabric.
+const HOSTS_MAX: usize = 16;
 
 sol! {
+    struct FabricHost {
+        string[] endpoints;
+        string caCertificate;
+        address hostKey;
+    }
+
     struct FabricDescriptor {
         uint32 version;
         uint64 chainId;
@@ -27,6 +35,7 @@ sol! {
         address hostKey;
         string engineProfile;
         uint16[] providers;
+        FabricHost[] hosts;
         uint64 issuedAt;
         uint64 expires;
     }
@@ -54,10 +63,25 @@ pub struct Descriptor {
     pub engine_profile: String,
     /// Numbers of the isolation providers it can evidence (1 is software).
     pub providers: Vec<u16>,
+    /// Further hosts of the same fabric, each with an authority and a key of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<DescribedHost>,
     /// Unix seconds.
     pub issued_at: u64,
     /// Unix seconds.
     pub expires: u64,
+}
+
+/// One of several hosts of a fabric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DescribedHost {
+    /// `host:port` of its doors.
+    pub endpoints: Vec<String>,
+    /// The authority that signs its certificate and those of its peers, PEM.
+    pub ca_certificate: String,
+    /// Address of its key.
+    pub host_key: Address,
 }
 
 /// A descriptor with the signature of the fabric's key.
@@ -118,6 +142,15 @@ impl Descriptor {
             hostKey: self.host_key,
             engineProfile: self.engine_profile.clone(),
             providers: self.providers.clone(),
+            hosts: self
+                .hosts
+                .iter()
+                .map(|host| FabricHost {
+                    endpoints: host.endpoints.clone(),
+                    caCertificate: host.ca_certificate.clone(),
+                    hostKey: host.host_key,
+                })
+                .collect(),
             issuedAt: self.issued_at,
             expires: self.expires,
         }
@@ -127,6 +160,49 @@ impl Descriptor {
     pub(crate) fn sign(self, key: &DigestSigner) -> Result<SignedDescriptor, HostError> {
         let signature = key.sign(self.digest())?;
         Ok(SignedDescriptor { descriptor: self, signature })
+    }
+
+    /// Every host of the fabric as if it were the only one, the one that signs first.
+    pub(crate) fn each_host(&self) -> Vec<Self> {
+        let alone = Self { hosts: Vec::new(), ..self.clone() };
+        let others = self.hosts.iter().map(|host| Self {
+            endpoints: host.endpoints.clone(),
+            ca_certificate: host.ca_certificate.clone(),
+            host_key: host.host_key,
+            ..alone.clone()
+        });
+        std::iter::once(alone.clone()).chain(others).collect()
+    }
+
+    /// The same fabric with the hosts of others, which must serve the same chain.
+    pub(crate) fn with_hosts_of(mut self, others: &[SignedDescriptor]) -> Result<Self, HostError> {
+        for SignedDescriptor { descriptor: other, .. } in others {
+            let named = |descriptor: &Self| format!("the fabric at {}", descriptor.endpoints.join(", "));
+            if (other.chain_id, other.genesis_hash) != (self.chain_id, self.genesis_hash) {
+                return Err(HostError::Setting {
+                    setting: "a fabric's host",
+                    value: format!("{}, which serves {:?} and not {:?}", named(other), other.chain_id, self.chain_id),
+                    expected: "all hosts of a fabric must serve the same chain; register a cryptlet with each first",
+                });
+            }
+            for host in other.each_host() {
+                let is_known = self.each_host().iter().any(|known| known.host_key == host.host_key);
+                if is_known {
+                    continue;
+                }
+                self.hosts.push(DescribedHost {
+                    endpoints: host.endpoints,
+                    ca_certificate: host.ca_certificate,
+                    host_key: host.host_key,
+                });
+            }
+            for number in &other.providers {
+                if !self.providers.contains(number) {
+                    self.providers.push(*number);
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// Are these the same facts, whenever they were issued?
@@ -155,6 +231,14 @@ impl SignedDescriptor {
             return Err(malformed(format!(
                 "{} endpoints; 1 to {ENDPOINTS_MAX} are needed",
                 descriptor.endpoints.len()
+            )));
+        }
+        let doors = descriptor.hosts.iter().map(|host| host.endpoints.len());
+        if descriptor.hosts.len() >= HOSTS_MAX || !doors.clone().all(|count| (1..=ENDPOINTS_MAX).contains(&count)) {
+            return Err(malformed(format!(
+                "{} hosts besides the first; at most {} are read, each with 1 to {ENDPOINTS_MAX} endpoints",
+                descriptor.hosts.len(),
+                HOSTS_MAX - 1
             )));
         }
         if descriptor.expires < now {
@@ -223,6 +307,11 @@ mod tests {
             host_key: key.address(),
             engine_profile: "engine".to_owned(),
             providers: vec![1],
+            hosts: vec![DescribedHost {
+                endpoints: vec!["10.0.0.9:9443".to_owned()],
+                ca_certificate: "another pem".to_owned(),
+                host_key: Address::repeat_byte(9),
+            }],
             issued_at: 100,
             expires: 200,
         }
@@ -247,7 +336,11 @@ mod tests {
     fn every_changed_field_is_refused() {
         let key = DigestSigner::generate(&SystemEntropy);
         let good = signed(&key);
-        let changes: [fn(&mut Descriptor); 9] = [
+        let changes: [fn(&mut Descriptor); 13] = [
+            |d| d.hosts.clear(),
+            |d| d.hosts[0].host_key = Address::ZERO,
+            |d| d.hosts[0].ca_certificate.push('x'),
+            |d| d.hosts[0].endpoints[0].push('1'),
             |d| d.chain_id = Some(1),
             |d| d.genesis_hash = None,
             |d| d.endpoints.push("10.0.0.1:1".to_owned()),
@@ -268,6 +361,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn hosts_of_others_are_taken_in_once_and_only_of_the_same_chain() {
+        let (ours, theirs) = (DigestSigner::generate(&SystemEntropy), DigestSigner::generate(&SystemEntropy));
+        let other = signed(&theirs);
+        let joint = signed(&ours).descriptor.with_hosts_of(&[other.clone(), other.clone()]).unwrap();
+        let keys: Vec<Address> = joint.each_host().iter().map(|host| host.host_key).collect();
+        assert_eq!(keys, [ours.address(), Address::repeat_byte(9), theirs.address()]);
+        let mut stranger = other;
+        stranger.descriptor.chain_id = Some(5);
+        let error = signed(&ours).descriptor.with_hosts_of(&[stranger]).unwrap_err();
+        assert!(error.to_string().contains("same chain"), "{error}");
     }
 
     #[test]

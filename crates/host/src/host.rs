@@ -321,6 +321,7 @@ impl Host {
             host_key: self.address(),
             engine_profile: registrar.launcher.engine_profile(),
             providers: vec![PROVIDER_SOFTWARE],
+            hosts: Vec::new(),
             issued_at: now,
             expires: now.saturating_add(registrar.config.descriptor_lifetime_seconds),
         };
@@ -388,6 +389,24 @@ pub fn enroll_offline(
     let authority = Authority::open(folder, vault, clock, entropy)?;
     let peers = Peers::open(folder.join("peers.json"))?;
     enroll(&authority, &peers, name, role)
+}
+
+/// Signs, with a host's key, a descriptor of the fabric that it forms with others. The host need not run in this process, but
+/// must have been started once. Whoever is given the document must be enrolled with each of the hosts.
+pub fn federate_offline(
+    folder: &Path,
+    vault: &dyn Vault,
+    clock: &dyn Clock,
+    others: &[SignedDescriptor],
+) -> Result<SignedDescriptor, HostError> {
+    let file = folder.join(DESCRIPTOR_FILE);
+    let json = files::read(&file, DESCRIPTOR_FILE_BYTES_MAX)?.ok_or(HostError::NoChain)?;
+    let own: SignedDescriptor = serde_json::from_slice(&json).map_err(|error| HostError::damaged(&file, error))?;
+    let key = DigestSigner::host_key_of(vault)?;
+    let (now, lifetime) = (clock.unix_seconds(), own.descriptor.expires.saturating_sub(own.descriptor.issued_at));
+    let fresh =
+        Descriptor { issued_at: now, expires: now.saturating_add(lifetime), host_key: key.address(), ..own.descriptor };
+    fresh.with_hosts_of(others)?.sign(&key)
 }
 
 fn enroll(authority: &Authority, peers: &Peers, name: &str, role: Role) -> Result<ClientIdentity, HostError> {

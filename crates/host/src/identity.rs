@@ -38,6 +38,15 @@ impl DigestSigner {
         Some(Self(Arc::new(LocalKey::from_bytes(bytes)?)))
     }
 
+    /// The host's key, of a host that was started before.
+    pub(crate) fn host_key_of(vault: &dyn Vault) -> Result<Self, HostError> {
+        let key = vault.signing_key(&KeyName::host())?;
+        key.map(Self).ok_or_else(|| HostError::Vault {
+            vault: vault.describe(),
+            why: "it holds no host's key; start the host once".to_owned(),
+        })
+    }
+
     pub(crate) fn address(&self) -> Address {
         self.0.address()
     }

@@ -31,11 +31,11 @@ pub use client::{
 };
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use config::HostConfig;
-pub use descriptor::{DESCRIPTOR_PATH, DESCRIPTOR_VERSION, Descriptor, DescriptorPin, SignedDescriptor};
+pub use descriptor::{DESCRIPTOR_PATH, DESCRIPTOR_VERSION, DescribedHost, Descriptor, DescriptorPin, SignedDescriptor};
 pub use dispatch::Load;
 pub use error::HostError;
 pub use factory::{FACTORY_NAME, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS, factory_code_digest};
-pub use host::{CryptletSummary, Host, HostParts, InstanceSummary, enroll_offline};
+pub use host::{CryptletSummary, Host, HostParts, InstanceSummary, enroll_offline, federate_offline};
 pub use identity::{ClientIdentity, Role};
 pub use launch::{Anchor, WasmLauncher};
 pub use package::{Package, PackageRef};

@@ -42,6 +42,13 @@ impl ClientIdentity {
         Zeroizing::new(format!("{}{}{}", self.ca_certificate, self.certificate, self.private_key.as_str()))
     }
 
+    /// Reads several bundles, one after the other: one for each host of a fabric.
+    pub fn all_from_pem_bundles(bundles: &str) -> Result<Vec<Self>, HostError> {
+        let parts = bundles.split_inclusive("-----END PRIVATE KEY-----").filter(|part| part.contains("-----BEGIN"));
+        let identities = parts.map(Self::from_pem_bundle).collect::<Result<Vec<_>, _>>()?;
+        if identities.is_empty() { Self::from_pem_bundle(bundles).map(|one| vec![one]) } else { Ok(identities) }
+    }
+
     /// Reads what [`to_pem_bundle`](Self::to_pem_bundle) wrote.
     pub fn from_pem_bundle(bundle: &str) -> Result<Self, HostError> {
         let key_begins = bundle.find("-----BEGIN PRIVATE KEY-----");

@@ -28,12 +28,14 @@ use std::{
 };
 use support::*;
 
+type Test = (&'static str, fn(&tokio::runtime::Runtime));
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).map(String::as_str) == Some("host") {
         return be_a_host(Path::new(&arguments[2]), &arguments[3]);
     }
-    let tests: [(&str, fn(&tokio::runtime::Runtime)); 2] = [
+    let tests: [Test; 2] = [
         ("a_host_killed_at_random_points_loses_no_call_and_changes_no_answer", killed_again_and_again),
         ("killing_any_of_several_hosts_loses_no_call", one_of_several),
     ];

@@ -78,7 +78,7 @@ test('a dev node keeps every state, and with --history.state only those near the
       assert.equal(proof.balance, TEN_THOUSAND_ETHER);
       const old = rpc(http, 'eth_getBalance', [FIRST, '0x2']);
       if (isKept) assert.equal(await old, TEN_THOUSAND_ETHER);
-      else await assert.rejects(old, /the state of block 2 is not retained/);
+      else await assert.rejects(old, /the state of block 2 is not kept by this node/);
       // Blocks and receipts are never pruned.
       assert.equal((await rpc(http, 'eth_getBlockByNumber', ['0x2', false])).number, '0x2');
     } finally {

@@ -103,8 +103,7 @@ test('states go from anvil to this node and back', { skip }, async () => {
     // A contract that keeps 42 in slot 0, made by a transaction, and what cheats set.
     const [from] = await rpc(anvil.url, 'eth_accounts');
     const code = '0x602a60005560016020f3';
-    const hash = await rpc(anvil.url, 'eth_sendTransaction', [{ from, data: code }]);
-    const { contractAddress } = await rpc(anvil.url, 'eth_getTransactionReceipt', [hash]);
+    const { contractAddress } = await rpc(anvil.url, 'eth_sendTransactionSync', [{ from, data: code }]);
     await rpc(anvil.url, 'anvil_setBalance', [X, '0x1234']);
     await rpc(anvil.url, 'anvil_setNonce', [X, '0x5']);
     await rpc(anvil.url, 'anvil_mine', ['0x40']);

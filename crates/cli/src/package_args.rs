@@ -72,7 +72,7 @@ pub(crate) struct InspectArgs {
 pub(crate) struct PushArgs {
     /// Name or digest in the layout, or folder to build it from
     pub(crate) package: String,
-    /// oci://host[:port]/name[:tag]
+    /// `oci://HOST:PORT/NAME:TAG`; port and tag may be left out
     #[arg(value_name = "OCI-URL")]
     pub(crate) to: String,
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub(crate) struct PushArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
-    /// oci://host[:port]/name[:tag] or oci://host[:port]/name@sha256:…
+    /// `oci://HOST:PORT/NAME:TAG` or `oci://HOST:PORT/NAME@sha256:…`; port and tag may be left out
     #[arg(value_name = "OCI-URL")]
     pub(crate) from: String,
     #[command(flatten)]

@@ -17,11 +17,20 @@ use cryptlet_node::Fabric;
 use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation};
 use embedded::{DevDoor, Embedded};
 use futures::future::BoxFuture;
-use jsonrpsee::{Methods, RpcModule, types::ErrorObjectOwned};
-use std::{path::Path, time::Duration};
+use jsonrpsee::{
+    Methods, RpcModule,
+    types::{ErrorObject, error::METHOD_NOT_FOUND_CODE},
+};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::sync::SetOnce;
 
 /// JSON-RPC method of a dev node: how to reach its embedded host as an operator.
 const DEV_DOOR_METHOD: &str = "cryptlet_insecureDevHost";
+const NO_EMBEDDED_HOST: &str = "this node's fabric is elsewhere";
 
 /// A way to the fabric, as an operator has it.
 pub(crate) struct FabricAccess {
@@ -31,18 +40,15 @@ pub(crate) struct FabricAccess {
 
 impl FabricAccess {
     /// The fabric a node was told to use: the one its flags point to, or on a dev chain a host of its own.
-    pub(crate) async fn open(args: &NodeArgs, domain: FabricDomain, folder: &Path) -> Result<Option<Self>> {
+    pub(crate) async fn open(args: &NodeArgs, domain: FabricDomain, folder: &Path) -> Result<Self> {
         let options =
             ClientOptions { call_timeout: Duration::from_millis(args.call_timeout_ms), ..ClientOptions::default() };
         if let Some(access) = Self::elsewhere(&args.fabric, domain, options.clone()).await? {
-            return Ok(Some(access));
-        }
-        if !args.dev || args.no_fabric {
-            return Ok(None);
+            return Ok(access);
         }
         let embedded = Embedded::start(folder, args.workers).await?;
         let client = FabricClient::in_process(&embedded.host, options);
-        Ok(Some(Self { client, embedded: Some(embedded) }))
+        Ok(Self { client, embedded: Some(embedded) })
     }
 
     /// The host embedded in the dev node at this address.
@@ -54,14 +60,6 @@ impl FabricAccess {
         let descriptor = fetch_descriptor(&door.descriptor, door.signature.parse()?, options.clock.as_ref()).await?;
         let identity = ClientIdentity::from_pem_bundle(&door.identity)?;
         Ok(Self { client: FabricClient::connect(&descriptor, &identity, options)?, embedded: None })
-    }
-
-    /// JSON-RPC methods that a dev node offers for its embedded host.
-    pub(crate) fn extensions(&self) -> Result<Methods> {
-        let Some(embedded) = &self.embedded else { return Ok(Methods::new()) };
-        let mut module = RpcModule::new(embedded.door.clone());
-        module.register_method(DEV_DOOR_METHOD, |_, door, _| Ok::<_, ErrorObjectOwned>(door.clone()))?;
-        Ok(module.into())
     }
 
     /// The fabric that `--crypto-delegate-path` points to, if it is given. Nothing is trusted before its signature holds.
@@ -185,18 +183,37 @@ async fn facts(chain: &Chain) -> Result<ChainFacts> {
     Ok(ChainFacts { domain: chain.domain().await?, anchor: Anchor { block: anchor.number, hash: anchor.hash } })
 }
 
-/// The node's seam, in front of a client.
-pub(crate) struct FabricSeam(FabricClient);
+/// The node's seam, in front of a client that is there later: calls wait for it within their own patience.
+#[derive(Clone, Default)]
+pub(crate) struct LateFabric {
+    client: Arc<SetOnce<FabricClient>>,
+    /// Of the embedded host, if it is one.
+    door: Arc<OnceLock<DevDoor>>,
+}
 
-impl FabricSeam {
-    pub(crate) fn new(access: &FabricAccess) -> Self {
-        Self(access.client.clone())
+impl LateFabric {
+    /// Calls go there from now on.
+    pub(crate) fn is_reached(&self, access: &FabricAccess) {
+        if let Some(embedded) = &access.embedded {
+            self.door.get_or_init(|| embedded.door.clone());
+        }
+        // It is reached once.
+        let _ = self.client.set(access.client.clone());
+    }
+
+    /// JSON-RPC methods that a dev node offers for its embedded host.
+    pub(crate) fn extensions(&self) -> Result<Methods> {
+        let mut module = RpcModule::new(self.door.clone());
+        module.register_method(DEV_DOOR_METHOD, |_, door, _| {
+            door.get().cloned().ok_or_else(|| ErrorObject::owned(METHOD_NOT_FOUND_CODE, NO_EMBEDDED_HOST, None::<()>))
+        })?;
+        Ok(module.into())
     }
 }
 
-impl Fabric for FabricSeam {
+impl Fabric for LateFabric {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'static, Result<FabricAnswer, FabricFault>> {
-        let client = self.0.clone();
-        Box::pin(async move { client.invoke(invocation).await })
+        let client = self.client.clone();
+        Box::pin(async move { client.wait().await.invoke(invocation).await })
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     args::{NodeArgs, Order, Simulation},
     data::DataFolder,
     dev::{self, Accounts, Deployments, Ready},
-    fabric::{FabricAccess, FabricSeam},
+    fabric::{FabricAccess, LateFabric},
     fork::Fork,
     import::import_files,
     logs,
@@ -54,17 +54,10 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         let (spec, chain, files, output) = (spec.clone(), chain.clone(), args.import.clone(), args.output);
         tokio::task::spawn_blocking(move || import_files(&spec, &chain, &files, output)).await??;
     }
-    progress.step("reaching the fabric");
-    let fabric = match (spec.limits(), &fork) {
-        // Nothing on this chain could call it.
-        (None, _) if args.dev => None,
-        // Whoever forks a chain wants it as it is: nothing is registered or deployed on it unless a host is named.
-        (_, Some(_)) if args.fabric.crypto_delegate_path.is_none() => None,
-        _ => FabricAccess::open(&args, spec.domain(), &data.path().join("host")).await?,
-    };
 
-    let seam: Arc<dyn Fabric> = match &fabric {
-        Some(fabric) => Arc::new(FabricSeam::new(fabric)),
+    let late = wants_fabric(&args, &spec, fork.as_ref()).then(LateFabric::default);
+    let seam: Arc<dyn Fabric> = match &late {
+        Some(late) => Arc::new(late.clone()),
         None => Arc::new(NoFabric),
     };
     let config = NodeConfig { fork: fork.map(|fork| Arc::new(ForkCache::new(fork.source))), ..node_config(&args) };
@@ -76,16 +69,26 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         node.insecure_impersonate_everybody();
     }
     let rpc =
-        RpcConfig { datadir: Some(data.path().to_owned()), ..rpc_config(&args, accounts.as_ref(), fabric.as_ref())? };
-    let server = RpcServer::start(node.clone(), rpc).await?;
+        RpcConfig { datadir: Some(data.path().to_owned()), ..rpc_config(&args, accounts.as_ref(), late.as_ref())? };
+    // A host takes longer to start than a node: whoever calls meanwhile is let in when the chain is ready.
+    let server = RpcServer::start_closed(node.clone(), rpc).await?;
     let metrics = match args.metrics {
         Some(listen) => Some(MetricsServer::start(node.clone(), listen).await?),
         None => None,
     };
 
+    let fabric = match late {
+        Some(late) => {
+            progress.step("reaching the fabric");
+            let fabric = FabricAccess::open(&args, spec.domain(), &data.path().join("host")).await?;
+            late.is_reached(&fabric);
+            Some(fabric)
+        }
+        None => None,
+    };
     let deployments = match (&accounts, &fabric) {
         (Some(accounts), Some(fabric)) if spec.limits().is_some() => {
-            let chain = Chain::sender(&format!("http://{}", server.address()), accounts.operator.clone())?;
+            let chain = Chain::inside(server.inside(), accounts.operator.clone());
             let examples = !args.no_examples;
             dev::bootstrap(&chain, fabric, accounts, data.path(), examples, &progress)
                 .await
@@ -98,6 +101,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     begin_mining(&args, &node).await?;
     let dumping = state_files.keep_dumping(&node);
     let mut stop = StopSignals::listen()?;
+    server.open();
     progress.done();
     let mut ready = Ready::new(&server, spec.chain_id(), spec.genesis_hash(), accounts.as_ref(), deployments);
     ready.metrics = metrics.as_ref().map(MetricsServer::url);
@@ -115,6 +119,14 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     drop(fabric);
     data.close()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Is there a fabric for the contracts of this chain?
+fn wants_fabric(args: &NodeArgs, spec: &ChainSpec, fork: Option<&Fork>) -> bool {
+    // Whoever forks a chain wants it as it is: nothing is registered or deployed on it unless a host is named.
+    let has_one = args.fabric.crypto_delegate_path.is_some() || (args.dev && !args.no_fabric && fork.is_none());
+    // Without a delegate nothing on the chain could call it.
+    has_one && (spec.limits().is_some() || !args.dev)
 }
 
 /// Opens the database, which mostly waits for the disk, while keys and rules are worked out.
@@ -207,11 +219,11 @@ fn node_config(args: &NodeArgs) -> NodeConfig {
     }
 }
 
-fn rpc_config(args: &NodeArgs, accounts: Option<&Accounts>, fabric: Option<&FabricAccess>) -> Result<RpcConfig> {
+fn rpc_config(args: &NodeArgs, accounts: Option<&Accounts>, fabric: Option<&LateFabric>) -> Result<RpcConfig> {
     let listen = args.rpc.listen();
     let defaults = match accounts {
         Some(accounts) => {
-            let extensions = fabric.map(FabricAccess::extensions).transpose()?.unwrap_or_default();
+            let extensions = fabric.map(LateFabric::extensions).transpose()?.unwrap_or_default();
             RpcConfig { extensions, ..RpcConfig::insecure_dev(listen, accounts.funded.clone()) }
         }
         None => RpcConfig::public(listen),

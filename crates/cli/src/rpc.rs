@@ -5,19 +5,28 @@ use alloy::{
     network::{EthereumWallet, TransactionBuilder},
     primitives::{Address, B256, Bytes, TxKind},
     providers::{DynProvider, Provider, ProviderBuilder},
-    rpc::types::{TransactionReceipt, TransactionRequest},
+    rpc::{
+        client::RpcClient,
+        json_rpc::{RequestPacket, ResponsePacket},
+        types::{TransactionReceipt, TransactionRequest},
+    },
     signers::local::PrivateKeySigner,
     sol_types::{SolCall, SolInterface},
-    transports::{RpcError, TransportErrorKind},
+    transports::{RpcError, TransportError, TransportErrorKind, TransportFut},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
+use cryptlet_node::rpc::InsideCalls;
 use cryptlet_primitives::FabricDomain;
-use std::time::Duration;
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+use tower::Service;
 
 use crate::registry::CryptletRegistry::CryptletRegistryErrors;
 
-/// How often a receipt is asked for while a transaction waits, in milliseconds.
-const RECEIPT_POLL_INTERVAL_MS: u64 = 25;
+/// How often a receipt is asked for while a transaction waits.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How long to wait for a receipt, in seconds: longer than any cryptlet call may take.
 const RECEIPT_TIMEOUT_S: u64 = 600;
@@ -56,8 +65,16 @@ impl Chain {
     pub(crate) fn sender(url: &str, key: PrivateKeySigner) -> Result<Self> {
         let sender = Some(key.address());
         let provider = ProviderBuilder::new().wallet(EthereumWallet::from(key)).connect_http(parse(url)?).erased();
-        provider.client().set_poll_interval(Duration::from_millis(RECEIPT_POLL_INTERVAL_MS));
+        provider.client().set_poll_interval(POLL_INTERVAL);
         Ok(Self { provider, sender })
+    }
+
+    /// The node of this very process, as its preparation sees it.
+    pub(crate) fn inside(calls: InsideCalls, key: PrivateKeySigner) -> Self {
+        let sender = Some(key.address());
+        let client = RpcClient::new(Inside(calls), true).with_poll_interval(POLL_INTERVAL);
+        let provider = ProviderBuilder::new().wallet(EthereumWallet::from(key)).connect_client(client).erased();
+        Self { provider, sender }
     }
 
     /// Who pays.
@@ -132,6 +149,29 @@ impl Chain {
             bail!("{what} failed on the chain: transaction {}", receipt.transaction_hash);
         }
         Ok(receipt)
+    }
+}
+
+/// alloy's way to the node of this process.
+#[derive(Clone, Debug)]
+struct Inside(InsideCalls);
+
+impl Service<RequestPacket> for Inside {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: RequestPacket) -> TransportFut<'static> {
+        let calls = self.0.clone();
+        Box::pin(async move {
+            let request = request.serialize().map_err(TransportError::ser_err)?;
+            let answer = calls.answer(request.get().as_bytes()).await.unwrap_or_default();
+            serde_json::from_str(&answer).map_err(|error| TransportError::deser_err(error, &answer))
+        })
     }
 }
 

@@ -39,6 +39,8 @@ mod otterscan;
 mod parity;
 #[path = "rpc/pool.rs"]
 mod pool;
+#[path = "rpc/readiness.rs"]
+mod readiness;
 #[path = "rpc/records.rs"]
 mod records;
 #[path = "rpc/scripts.rs"]

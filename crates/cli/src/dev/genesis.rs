@@ -7,14 +7,14 @@ use alloy::{
     signers::{
         k256::elliptic_curve::rand_core::OsRng,
         local::{
-            MnemonicBuilder, PrivateKeySigner,
+            PrivateKeySigner,
             coins_bip39::{English, Mnemonic},
         },
     },
 };
 use anyhow::{Context, Result};
 use cryptlet_node::chain_spec::{
-    CODE_BYTES_MAX_MAX, DEV_CHAIN_ID, dev_accounts, dev_genesis_at, dev_operator, limit_code, remove_fabric,
+    CODE_BYTES_MAX_MAX, DEV_CHAIN_ID, KeyFolder, dev_accounts, dev_genesis_at, dev_operator, limit_code, remove_fabric,
 };
 use cryptlet_primitives::FabricLimits;
 
@@ -36,20 +36,13 @@ pub(crate) struct Accounts {
 
 impl Accounts {
     pub(crate) fn derive(args: &NodeArgs) -> Result<Self> {
-        let folder = args.derivation_path.trim_end_matches('/');
         let mnemonic = match args.mnemonic_random {
             Some(words) => Mnemonic::<English>::new_with_count(&mut OsRng, words)?.to_phrase(),
             None => args.mnemonic.clone(),
         };
-        let key = |index: u32| {
-            MnemonicBuilder::<English>::default()
-                .phrase(mnemonic.as_str())
-                .derivation_path(format!("{folder}/{index}"))
-                .with_context(|| format!("--derivation-path {folder:?} is not one; write e.g. {DERIVATION_PATH}"))?
-                .build()
-                .context("--mnemonic is not a valid BIP-39 phrase; it needs 12 to 24 words of the English list")
-        };
-        let funded = (0..args.accounts).map(key).collect::<Result<_>>()?;
+        let folder = KeyFolder::open(&mnemonic, args.derivation_path.trim_end_matches('/'));
+        let folder = folder.context("--mnemonic and --derivation-path give no keys")?;
+        let funded = (0..args.accounts).map(|index| folder.key(index)).collect::<Result<_, _>>()?;
         Ok(Self { mnemonic, funded, operator: dev_operator() })
     }
 }

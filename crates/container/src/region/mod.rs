@@ -52,7 +52,7 @@ pub struct MeasuredStack {
     pub isolation: Isolation,
     /// Digest of the engine profile.
     pub engine_profile: B256,
-    /// Keccak-256 of the binary that runs as worker, compiler and signer; zero if there is none.
+    /// SHA-256 of the binary that runs as worker, compiler and signer; zero if there is none.
     pub worker_binary: B256,
     /// What the workers found in force.
     pub worker_sandbox: SandboxReport,

@@ -17,12 +17,14 @@ use crate::{
     signers::SignerPool,
     wire::SourceKind,
 };
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_primitives::{B256, Bytes};
 use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Measurement, Signature65};
+use sha2::{Digest, Sha256};
 use std::{
     fs,
     num::{NonZeroU32, NonZeroUsize},
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 /// How to run isolated processes.
@@ -82,9 +84,14 @@ impl ProcessProvider {
     pub fn start(config: ProcessConfig) -> Result<Self, ContainerFault> {
         let ProcessConfig { command, policy, pool, signers, compile, programs_max, cache } = config;
         let bounds = pool.clone();
-        let worker_binary = hash_of_binary(&command)?;
-        let signers = SignerPool::start(signers, command.clone(), policy.clone())?;
-        let pool = WorkerPool::start(pool, command.clone(), policy.clone())?;
+        // The binary is large: it is read while the processes start.
+        let (worker_binary, signers, pool) = thread::scope(|scope| {
+            let binary = scope.spawn(|| hash_of_binary(&command));
+            let signers = SignerPool::start(signers, command.clone(), policy.clone())?;
+            let pool = WorkerPool::start(pool, command.clone(), policy.clone())?;
+            let binary = binary.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok::<_, ContainerFault>((binary, signers, pool))
+        })?;
         let stack = MeasuredStack {
             isolation: Isolation::Process,
             engine_profile: EngineProfile::current().digest(),
@@ -250,5 +257,9 @@ impl IsolatedRegion for ProcessRegion {
 fn hash_of_binary(command: &WorkerCommand) -> Result<B256, ContainerFault> {
     let program = command.program.display().to_string();
     let bytes = fs::read(&command.program);
-    bytes.map(keccak256).map_err(|source| ContainerFault::Spawn { role: "worker", program, source })
+    bytes.map(|bytes| B256::new(Sha256::digest(bytes).into())).map_err(|source| ContainerFault::Spawn {
+        role: "worker",
+        program,
+        source,
+    })
 }

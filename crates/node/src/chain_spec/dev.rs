@@ -2,11 +2,13 @@
 
 use super::genesis::{CODE_SIZE_SETTING, DEV_EDITS_SETTING, FABRIC_SETTING};
 use super::system_contracts::{InitialPolicy, SystemContracts, delegate_account};
+use super::wallet::KeyFolder;
 use alloy::genesis::{ChainConfig, Genesis, GenesisAccount};
-use alloy::signers::local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English};
+use alloy::signers::local::PrivateKeySigner;
 use alloy_hardforks::EthereumHardfork;
 use alloy_primitives::{U256, utils::parse_ether};
 use cryptlet_primitives::{FabricLimits, system::CRYPTO_DELEGATE};
+use std::sync::LazyLock;
 
 /// Chain id of the dev chain, the one development tools expect.
 pub const DEV_CHAIN_ID: u64 = 31_337;
@@ -14,20 +16,29 @@ pub const DEV_CHAIN_ID: u64 = 31_337;
 /// The well-known test mnemonic. Its keys are public: they guard nothing.
 pub const DEV_MNEMONIC: &str = "test test test test test test test test test test test junk";
 
+/// Where the accounts of every development node are.
+const DEV_KEY_FOLDER: &str = "m/44'/60'/0'/0";
+
 /// Accounts that are funded for people; the operator's comes behind them.
 pub const DEV_ACCOUNTS: u32 = 10;
+
+static DEV_KEYS: LazyLock<Vec<PrivateKeySigner>> = LazyLock::new(|| {
+    let keys = KeyFolder::open(DEV_MNEMONIC, DEV_KEY_FOLDER);
+    let keys = keys.and_then(|folder| (0..=DEV_ACCOUNTS).map(|index| folder.key(index)).collect());
+    keys.expect("the test mnemonic is valid and its indices are small")
+});
 
 const DEV_BALANCE_ETHER: &str = "10000";
 const DEV_GAS_LIMIT: u64 = 30_000_000;
 
 /// The ten funded accounts, in the order of their derivation path.
 pub fn dev_accounts() -> Vec<PrivateKeySigner> {
-    (0..DEV_ACCOUNTS).map(dev_key).collect()
+    DEV_KEYS[..DEV_ACCOUNTS as usize].to_vec()
 }
 
 /// Who deploys and registers on the dev chain, so that the ten accounts start at nonce 0.
 pub fn dev_operator() -> PrivateKeySigner {
-    dev_key(DEV_ACCOUNTS)
+    DEV_KEYS[DEV_ACCOUNTS as usize].clone()
 }
 
 /// Genesis of the dev chain: Prague from the first block on, a delegate with these limits, funded accounts.
@@ -137,12 +148,4 @@ fn dev_config(limits: &FabricLimits) -> ChainConfig {
         .expect("limits are plain numbers, which JSON can hold");
     config.extra_fields.insert_value(DEV_EDITS_SETTING.to_owned(), true).expect("JSON can hold a truth value");
     config
-}
-
-fn dev_key(index: u32) -> PrivateKeySigner {
-    MnemonicBuilder::<English>::default()
-        .phrase(DEV_MNEMONIC)
-        .index(index)
-        .and_then(|builder| builder.build())
-        .expect("the test mnemonic is valid and its indices are small")
 }

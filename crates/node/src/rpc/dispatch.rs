@@ -2,7 +2,7 @@
 //! those). Messages are calls, notifications or batches of both; the words and codes of refusals are geth's.
 
 use super::error::{INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RESPONSE_TOO_LARGE, SERVER_ERROR};
-use super::fork::call_over;
+use super::{fork::call_over, readiness::Readiness};
 use crate::{fork::ForkCache, metrics::Metrics};
 use jsonrpsee::{
     core::server::{BoundedSubscriptions, MethodSink, Methods, SubscriptionState},
@@ -75,6 +75,8 @@ pub(super) struct Dispatcher {
     pub(super) metrics: Arc<Metrics>,
     /// The chain that was forked.
     pub(super) fork: Option<Arc<ForkCache>>,
+    /// When the chain may be seen.
+    pub(super) readiness: Readiness,
 }
 
 /// What a message is answered with.
@@ -173,6 +175,9 @@ impl Dispatcher {
         let params = message.params.map(RawValue::get).filter(|params| *params != "null");
         let started = Instant::now();
         let known = self.methods.method_with_name(&method).filter(|_| self.offered.allows(transport, &method));
+        if known.is_some() {
+            self.readiness.wait_for(&method).await;
+        }
         let response = match known {
             Some((name, callback)) => match &self.fork {
                 None => self.call(callback, id, params, session).await,
@@ -308,6 +313,7 @@ mod tests {
             bounds: MessageBounds { batch_requests_max: 3, response_bytes_max: 1_000, batch_response_bytes_max: 150 },
             metrics: Arc::default(),
             fork: None,
+            readiness: Readiness::open_from_the_start(),
         }
     }
 

@@ -131,7 +131,10 @@ impl HttpService {
             Method::OPTIONS => Way::Answer(self.preflight(headers)),
             // Health checks of load balancers.
             Method::GET if length.unwrap_or_default() == 0 && request.uri().query().is_none() => {
-                Way::Answer(plain(StatusCode::OK, ""))
+                Way::Answer(match self.dispatcher.readiness.is_open() {
+                    true => plain(StatusCode::OK, ""),
+                    false => plain(StatusCode::SERVICE_UNAVAILABLE, "the chain is being prepared\n"),
+                })
             }
             Method::POST if length.is_some_and(|length| length > self.gate.request_bytes_max as u64) => {
                 Way::Answer(self.too_large())

@@ -1,7 +1,7 @@
 //! JSON-RPC, as Ethereum clients expect it. One file per group of methods; `docs/json-rpc.md` lists them all.
 //!
-//! A request comes in over HTTP (`listen`, `http`), IPC (`ipc`) or a WebSocket (jsonrpsee, behind `websocket`); `dispatch`
-//! finds its method and writes the answer. `server` starts them all. Then comes one method in one of the files below, all of
+//! A request comes in over HTTP (`listen`, `http`), IPC (`ipc`) or a WebSocket (jsonrpsee, behind `websocket`), or from this
+//! process (`inside`); `dispatch` finds its method and writes the answer, once the chain is ready (`readiness`). `server` starts them all. Then comes one method in one of the files below, all of
 //! which are implementations on `Rpc`. Methods read the store or ask the [`NodeHandle`]; none of them takes a lock that a
 //! block holds while it is made.
 
@@ -18,6 +18,7 @@ mod eth;
 mod filters;
 mod fork;
 mod http;
+mod inside;
 mod ipc;
 mod listen;
 mod log_filter;
@@ -25,6 +26,7 @@ mod net;
 mod params;
 mod personal;
 mod places;
+mod readiness;
 mod recent;
 mod registry;
 mod send;
@@ -37,6 +39,7 @@ mod websocket;
 
 pub use config::{CorsOrigins, Namespace, RpcConfig, RpcLimits, VirtualHosts, WebSocketConfig};
 pub use error::RpcError;
+pub use inside::InsideCalls;
 pub use server::{RpcServer, RpcStartError};
 
 use crate::service::NodeHandle;

@@ -5,9 +5,11 @@ use super::{
     config::{Namespace, RpcConfig, RpcLimits, VirtualHosts},
     dispatch::{Dispatcher, MessageBounds, Offered},
     http::{Gate, HttpService},
+    inside::InsideCalls,
     ipc::{IpcBounds, IpcSocket},
     listen::{self, ConnectionBounds},
     methods,
+    readiness::Readiness,
     websocket::WebSocketCalls,
 };
 use crate::{fork::ForkCache, metrics::Metrics, service::NodeHandle};
@@ -61,19 +63,30 @@ pub struct RpcServer {
     websocket_address: SocketAddr,
     ipc_path: Option<PathBuf>,
     handle: ServerHandle,
+    readiness: Readiness,
+    inside: InsideCalls,
 }
 
 impl RpcServer {
     /// Starts to serve `node`.
     pub async fn start(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
+        let server = Self::start_closed(node, config).await?;
+        server.open();
+        Ok(server)
+    }
+
+    /// Listens, and answers what does not depend on the chain; the rest waits until [`RpcServer::open`].
+    pub async fn start_closed(node: NodeHandle, config: RpcConfig) -> Result<Self, RpcStartError> {
         let (metrics, fork) = (node.meters(), node.fork());
         let rpc = Rpc::new(node, &config);
         let offered = Offered::new(&rpc, &config);
         let mut methods = Methods::from(methods(&rpc, &config.all_namespaces()));
         methods.merge(config.extensions.clone())?;
         let (stop, handle) = stop_channel();
-        let watch = Watch { metrics, fork };
+        let readiness = Readiness::default();
+        let watch = Watch { metrics, fork, readiness: readiness.clone() };
         let endpoint = Endpoint::new(&config, methods, offered, watch, stop.clone());
+        let inside = Dispatcher { readiness: Readiness::open_from_the_start(), ..endpoint.dispatcher() };
 
         let (listener, address) = bind(config.listen).await?;
         let websocket = match config.websocket.listen.filter(|wanted| *wanted != config.listen) {
@@ -94,7 +107,17 @@ impl RpcServer {
         if let Some(socket) = ipc {
             endpoint.serve_ipc(socket);
         }
-        Ok(Self { address, websocket_address, ipc_path, handle })
+        Ok(Self { address, websocket_address, ipc_path, handle, readiness, inside: InsideCalls(Arc::new(inside)) })
+    }
+
+    /// The chain is ready: what waited is answered.
+    pub fn open(&self) {
+        self.readiness.open();
+    }
+
+    /// For those who make it ready.
+    pub fn inside(&self) -> InsideCalls {
+        self.inside.clone()
     }
 
     /// Where it listens for HTTP.
@@ -158,6 +181,8 @@ struct Watch {
     metrics: Arc<Metrics>,
     /// Has it answered by the chain that was forked, if need be.
     fork: Option<Arc<ForkCache>>,
+    /// Has it wait until the chain may be seen.
+    readiness: Readiness,
 }
 
 impl Endpoint {
@@ -190,23 +215,24 @@ impl Endpoint {
         self
     }
 
-    fn dispatcher(&self) -> Arc<Dispatcher> {
+    fn dispatcher(&self) -> Dispatcher {
         let bounds = MessageBounds {
             batch_requests_max: self.limits.batch_requests_max as usize,
             response_bytes_max: self.limits.response_bytes_max as usize,
             batch_response_bytes_max: self.limits.batch_response_bytes_max as usize,
         };
-        Arc::new(Dispatcher {
+        Dispatcher {
             methods: self.methods.clone(),
             offered: self.offered.clone(),
             bounds,
             metrics: self.watch.metrics.clone(),
             fork: self.watch.fork.clone(),
-        })
+            readiness: self.watch.readiness.clone(),
+        }
     }
 
     fn serve(self, listener: TcpListener) {
-        let dispatcher = self.dispatcher();
+        let dispatcher = Arc::new(self.dispatcher());
         let service = HttpService { gate: Arc::new(self.gate.clone()), dispatcher: dispatcher.clone() };
         let bounds = ConnectionBounds {
             places: self.connections.clone(),
@@ -234,7 +260,7 @@ impl Endpoint {
             subscriptions_max: self.limits.subscriptions_per_connection_max,
             notifications_max: self.limits.messages_per_connection_max as usize,
         };
-        tokio::spawn(socket.serve(self.dispatcher(), bounds, Arc::new(subscription_ids()), self.stop));
+        tokio::spawn(socket.serve(Arc::new(self.dispatcher()), bounds, Arc::new(subscription_ids()), self.stop));
     }
 }
 

@@ -6,7 +6,6 @@ use super::{
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, RESPONSE_TOO_LARGE},
     fork::call_over,
 };
-use futures::future::{Either, ready};
 use jsonrpsee::{
     BatchResponseBuilder, MethodResponse,
     core::middleware::{Batch, BatchEntry, Notification},
@@ -29,6 +28,36 @@ impl<S> WebSocketCalls<S> {
     }
 }
 
+impl<S> WebSocketCalls<S>
+where
+    S: RpcServiceT<MethodResponse = MethodResponse> + Send + Sync + Clone + 'static,
+{
+    async fn answer(&self, request: Request<'_>) -> MethodResponse {
+        let started = Instant::now();
+        let dispatcher = &self.dispatcher;
+        let known = dispatcher.methods.method_with_name(request.method_name()).map(|(name, _)| name);
+        let is_offered = known.is_some_and(|name| dispatcher.offered.allows(Transport::WebSocket, name));
+        if is_offered {
+            dispatcher.readiness.wait_for(request.method_name()).await;
+        }
+        let answer = match &dispatcher.fork {
+            _ if !is_offered => {
+                let words = not_available(request.method_name());
+                refusal(request.id, METHOD_NOT_FOUND, &words)
+            }
+            None => self.inner.call(request).await,
+            Some(fork) => {
+                let bytes_max = dispatcher.bounds.response_bytes_max;
+                call_over(fork, &request, bytes_max, || self.inner.call(request.clone())).await
+            }
+        };
+        let answer = in_geths_words(answer);
+        let code = answer.as_error_code().unwrap_or_default();
+        dispatcher.metrics.request_answered(known, code, started.elapsed());
+        answer
+    }
+}
+
 impl<S> RpcServiceT for WebSocketCalls<S>
 where
     S: RpcServiceT<MethodResponse = MethodResponse, NotificationResponse = MethodResponse>,
@@ -39,28 +68,8 @@ where
     type NotificationResponse = MethodResponse;
 
     fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let started = Instant::now();
-        let dispatcher = self.dispatcher.clone();
-        let known = dispatcher.methods.method_with_name(request.method_name()).map(|(name, _)| name);
-        let is_offered = known.is_some_and(|name| dispatcher.offered.allows(Transport::WebSocket, name));
-        let answer = match dispatcher.fork.clone() {
-            _ if !is_offered => {
-                let words = not_available(request.method_name());
-                Either::Left(ready(refusal(request.id, METHOD_NOT_FOUND, &words)))
-            }
-            None => Either::Right(Either::Left(self.inner.call(request))),
-            Some(fork) => {
-                let (inner, bytes_max) = (self.inner.clone(), dispatcher.bounds.response_bytes_max);
-                let again = async move { call_over(&fork, &request, bytes_max, || inner.call(request.clone())).await };
-                Either::Right(Either::Right(again))
-            }
-        };
-        async move {
-            let answer = in_geths_words(answer.await);
-            let code = answer.as_error_code().unwrap_or_default();
-            dispatcher.metrics.request_answered(known, code, started.elapsed());
-            answer
-        }
+        let service = self.clone();
+        async move { service.answer(request).await }
     }
 
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, U256};
 use cryptlet_node::{
     ChainSpec, NoFabric, Node, NodeConfig, NodeHandle,
     chain_spec::dev_accounts,
-    rpc::{RpcConfig, RpcServer},
+    rpc::{InsideCalls, RpcConfig, RpcServer},
     store::ChainStore,
 };
 use serde_json::{Value, json};
@@ -48,13 +48,17 @@ pub(crate) async fn serve_node(node: NodeHandle, change: impl FnOnce(&mut RpcCon
     let mut config = RpcConfig::insecure_dev(([127, 0, 0, 1], 0).into(), dev_accounts());
     change(&mut config);
     let server = RpcServer::start(node.clone(), config).await.unwrap();
-    Served {
-        node,
-        address: server.address(),
-        websocket_address: server.websocket_address(),
-        server,
-        http: http_client(),
-    }
+    Served::over(node, server)
+}
+
+/// A dev node whose server is not open yet.
+pub(crate) async fn serve_closed() -> Served {
+    let node =
+        Node::start(NodeConfig::default(), Arc::new(ChainSpec::dev()), ChainStore::in_memory(), Arc::new(NoFabric));
+    let node = node.unwrap();
+    let config = RpcConfig::insecure_dev(([127, 0, 0, 1], 0).into(), dev_accounts());
+    let server = RpcServer::start_closed(node.clone(), config).await.unwrap();
+    Served::over(node, server)
 }
 
 /// The address of a dev account.
@@ -63,6 +67,31 @@ pub(crate) fn account(index: usize) -> Address {
 }
 
 impl Served {
+    fn over(node: NodeHandle, server: RpcServer) -> Self {
+        Self {
+            node,
+            address: server.address(),
+            websocket_address: server.websocket_address(),
+            server,
+            http: http_client(),
+        }
+    }
+
+    /// Lets everybody in.
+    pub(crate) fn open(&self) {
+        self.server.open();
+    }
+
+    /// Past the door.
+    pub(crate) fn inside(&self) -> InsideCalls {
+        self.server.inside()
+    }
+
+    /// What a load balancer is told.
+    pub(crate) async fn health(&self) -> u16 {
+        self.http.get(self.url()).send().await.unwrap().status().as_u16()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -90,6 +90,16 @@ impl DevEdits {
         self.accounts.entry(address).or_default()
     }
 
+    /// These edits and then the others.
+    pub fn extend(&mut self, later: Self) {
+        for (address, edit) in later.accounts {
+            self.account(address).extend(edit);
+        }
+        self.impersonated.extend(later.impersonated);
+        self.base_fee_per_gas = later.base_fee_per_gas.or(self.base_fee_per_gas);
+        self.gas_limit = later.gas_limit.or(self.gas_limit);
+    }
+
     /// The request's bytes as EIP-7685 has them: type, then data.
     pub fn to_request(&self) -> Bytes {
         let mut bytes = vec![DEV_EDITS_REQUEST_TYPE];
@@ -114,6 +124,20 @@ impl DevEdits {
     pub fn of_requests<'a>(requests: impl IntoIterator<Item = &'a Bytes>) -> Result<Option<Self>, DevEditsError> {
         let request = requests.into_iter().find(|request| request.first() == Some(&DEV_EDITS_REQUEST_TYPE));
         request.map(|request| Self::from_request_data(&request[1..])).transpose()
+    }
+}
+
+impl AccountEdit {
+    /// This edit and then the other.
+    pub fn extend(&mut self, later: Self) {
+        if later.is_cleared {
+            *self = later;
+            return;
+        }
+        self.balance = later.balance.or(self.balance);
+        self.nonce = later.nonce.or(self.nonce);
+        self.code = later.code.or(self.code.take());
+        self.storage.extend(later.storage);
     }
 }
 

@@ -44,6 +44,19 @@ fn nothing_set_differs_from_zero_set() {
 }
 
 #[test]
+fn later_edits_win_and_clearing_forgets_what_was_before() {
+    let mut edits = everything();
+    let mut later = DevEdits::default();
+    later.account(Address::repeat_byte(1)).storage.insert(U256::MAX, U256::from(9));
+    later.account(Address::repeat_byte(3)).is_cleared = true;
+    edits.extend(later);
+    let first = &edits.accounts[&Address::repeat_byte(1)];
+    assert_eq!((first.nonce, first.storage[&U256::MAX]), (Some(7), U256::from(9)));
+    assert_eq!(edits.accounts[&Address::repeat_byte(3)], AccountEdit { is_cleared: true, ..Default::default() });
+    assert_eq!(edits.gas_limit, Some(30_000_000));
+}
+
+#[test]
 fn every_cut_and_every_stray_byte_is_refused() {
     let request = everything().to_request();
     for length in 1..request.len() {

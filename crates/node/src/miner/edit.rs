@@ -3,7 +3,7 @@
 use super::MinerError;
 use crate::{chain_spec::GAS_LIMIT_MIN, state::StateSnapshot, store::PendingEdits, types::Header};
 use alloy_primitives::{Address, B256, Bytes, U256};
-use cryptlet_primitives::{AccountEdit, DEV_EDITS_BYTES_MAX, DevEdits};
+use cryptlet_primitives::AccountEdit;
 use std::collections::BTreeMap;
 
 /// One thing that is set. It is seen at once, and the next block carries it.
@@ -37,15 +37,11 @@ impl DevEdit {
         !matches!(self, Self::Beneficiary(_) | Self::PrevRandao(_))
     }
 
-    /// Adds this to what was set before it. `state` is the state as it is seen now.
-    pub(super) fn add_to(
-        self,
-        pending: &mut PendingEdits,
-        state: &StateSnapshot,
-        head: &Header,
-    ) -> Result<(), MinerError> {
+    /// What this adds to the pending edits. `state` is the state as it is seen now.
+    pub(super) fn into_edits(self, state: &StateSnapshot, head: &Header) -> Result<PendingEdits, MinerError> {
         let refuse = |why: String| Err(MinerError::Edit(why));
-        let PendingEdits { edits, beneficiary, prev_randao } = pending;
+        let mut pending = PendingEdits::default();
+        let PendingEdits { edits, beneficiary, prev_randao } = &mut pending;
         match self {
             Self::Balance(address, balance) => edits.account(address).balance = Some(balance),
             Self::MoreBalance(address, more) => {
@@ -54,8 +50,10 @@ impl DevEdit {
             }
             Self::Nonce(address, nonce) => edits.account(address).nonce = Some(nonce),
             Self::Code(address, code) => edits.account(address).code = Some(code),
-            Self::Slot(address, slot, value) => drop(edits.account(address).storage.insert(slot, value)),
-            Self::Accounts(accounts) => merge(edits, accounts),
+            Self::Slot(address, slot, value) => {
+                edits.account(address).storage.insert(slot, value);
+            }
+            Self::Accounts(accounts) => edits.accounts = accounts,
             Self::BaseFee(_) if head.base_fee_per_gas.is_none() => {
                 return refuse("the chain has no base fee before London".to_owned());
             }
@@ -67,26 +65,6 @@ impl DevEdit {
             Self::Beneficiary(address) => *beneficiary = Some(address),
             Self::PrevRandao(word) => *prev_randao = Some(word),
         }
-        let bytes = edits.to_request().len();
-        if bytes > DEV_EDITS_BYTES_MAX {
-            return refuse(format!(
-                "the edits before one block would take {bytes} bytes; at most {DEV_EDITS_BYTES_MAX} fit: mine a block first"
-            ));
-        }
-        Ok(())
-    }
-}
-
-fn merge(edits: &mut DevEdits, accounts: BTreeMap<Address, AccountEdit>) {
-    for (address, later) in accounts {
-        let edit = edits.account(address);
-        if later.is_cleared {
-            *edit = later;
-            continue;
-        }
-        edit.balance = later.balance.or(edit.balance);
-        edit.nonce = later.nonce.or(edit.nonce);
-        edit.code = later.code.or(edit.code.take());
-        edit.storage.extend(later.storage);
+        Ok(pending)
     }
 }

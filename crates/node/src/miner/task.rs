@@ -306,14 +306,13 @@ impl Miner {
         // What is set lies on the head that everybody sees.
         self.announcer.finish()?;
         let chain = &self.shared.chain;
-        let mut pending = chain.pending_edits().map(|pending| (*pending).clone()).unwrap_or_default();
         let nonces: Vec<Address> = match &edit {
             DevEdit::Nonce(address, _) => vec![*address],
             DevEdit::Accounts(accounts) => accounts.keys().copied().collect(),
             _ => Vec::new(),
         };
-        edit.add_to(&mut pending, &chain.latest_state()?, chain.head()?.inner())?;
-        chain.set_pending_edits(pending)?;
+        let edits = edit.into_edits(&chain.latest_state()?, chain.head()?.inner())?;
+        chain.add_pending_edits(edits)?;
         self.tell_pool_of_nonces(nonces)?;
         // What could not be paid for, or did not fit, may now.
         self.shared.arrivals.notify_one();

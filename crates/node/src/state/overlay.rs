@@ -24,7 +24,7 @@ pub struct StateOverlay(Arc<Edited>);
 #[error("the code of {0} begins with 0xef01 and is not a delegation (EIP-7702): 0xef0100 and an address")]
 pub struct MalformedCode(pub Address);
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 struct Edited {
     accounts: BTreeMap<Address, AccountEdit>,
     /// Hash of the code that an edit sets.
@@ -38,15 +38,32 @@ impl StateOverlay {
         if accounts.is_empty() {
             return Ok(None);
         }
-        let (mut code_hashes, mut codes) = (HashMap::new(), HashMap::new());
+        let mut overlay = Self(Arc::new(Edited::default()));
+        overlay.extend(accounts)?;
+        Ok(Some(overlay))
+    }
+
+    /// Lays further edits over these. Nothing changes if one of them cannot be. Costs what they cost, unless somebody reads
+    /// through the overlay at this moment.
+    pub fn extend(&mut self, accounts: &BTreeMap<Address, AccountEdit>) -> Result<(), MalformedCode> {
+        let codes = accounts.iter().filter_map(|(address, edit)| Some((*address, edit.code.as_ref()?)));
+        let codes = codes.map(|(address, code)| {
+            let analysed = Bytecode::new_raw_checked(code.clone()).map_err(|_| MalformedCode(address))?;
+            Ok((address, if code.is_empty() { KECCAK_EMPTY } else { keccak256(code) }, analysed))
+        });
+        let codes = codes.collect::<Result<Vec<_>, _>>()?;
+        let edited = Arc::make_mut(&mut self.0);
         for (address, edit) in accounts {
-            let Some(code) = &edit.code else { continue };
-            let hash = if code.is_empty() { KECCAK_EMPTY } else { keccak256(code) };
-            code_hashes.insert(*address, hash);
-            let code = Bytecode::new_raw_checked(code.clone()).map_err(|_| MalformedCode(*address))?;
-            codes.insert(hash, code);
+            if edit.is_cleared {
+                edited.code_hashes.remove(address);
+            }
+            edited.accounts.entry(*address).or_default().extend(edit.clone());
         }
-        Ok(Some(Self(Arc::new(Edited { accounts: accounts.clone(), code_hashes, codes }))))
+        for (address, hash, code) in codes {
+            edited.code_hashes.insert(address, hash);
+            edited.codes.insert(hash, code);
+        }
+        Ok(())
     }
 
     /// The account, given what lies below. Its storage root stays that of the state below: slots are not hashed until the

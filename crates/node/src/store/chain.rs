@@ -289,6 +289,31 @@ impl Inner {
         self.renew_head(|view| HeadView { pending, ..view });
     }
 
+    /// Changes what was set since the head, in place unless somebody is reading it. Called by who holds `writing`.
+    pub(super) fn change_pending(
+        &self,
+        change: impl FnOnce(&mut Pending) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let tables = self.tables.snapshot();
+        let mut heads = self.heads.write();
+        let Heads { written, settled } = std::mem::take(&mut *heads);
+        let Some(written) = written else { return Ok(()) };
+        let is_settled = settled.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, &written));
+        let settled = settled.filter(|_| !is_settled);
+        let (header, oldest_state, rewinds) = (written.header.clone(), written.oldest_state, written.rewinds);
+        let before = match Arc::try_unwrap(written) {
+            Ok(view) => view.pending,
+            Err(shared) => shared.pending.clone(),
+        };
+        let was_empty = before.is_none();
+        let mut pending = before.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let changed = change(&mut pending);
+        let pending = (changed.is_ok() || !was_empty).then(|| Arc::new(pending));
+        let view = Arc::new(HeadView { header, tables, oldest_state, rewinds, pending });
+        *heads = Heads { settled: if is_settled { Some(view.clone()) } else { settled }, written: Some(view) };
+        changed
+    }
+
     /// The same head, and the tables as they are now.
     fn renew_head(&self, change: impl FnOnce(HeadView) -> HeadView) {
         let tables = self.tables.snapshot();

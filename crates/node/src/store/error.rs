@@ -87,6 +87,19 @@ pub enum StoreError {
         /// Hash of the genesis block that was asked for.
         given: B256,
     },
+    /// A development node's cheats set what no account can have.
+    #[error("{0}")]
+    PendingEdits(String),
+    /// A development node's cheats set more than one block carries.
+    #[error(
+        "what was set since the last block takes {bytes} bytes; a block carries at most {bytes_max}: mine one first"
+    )]
+    PendingEditsTooLong {
+        /// Bytes it would take.
+        bytes: usize,
+        /// Bytes that fit.
+        bytes_max: usize,
+    },
     /// No genesis was written yet.
     #[error("the data folder holds no chain yet")]
     NotInitialized,

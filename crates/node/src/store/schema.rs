@@ -44,7 +44,8 @@ pub mod meta {
     pub const TOTAL_DIFFICULTY: &[u8] = b"total-difficulty";
     /// The oldest block whose state can be read, 8 bytes.
     pub const OLDEST_STATE: &[u8] = b"oldest-state";
-    /// What a development node's cheats set since the head: hash of the head, then RLP (`store::pending`). No row: nothing.
+    /// Beginning of the rows with what a development node's cheats set since the head, one for each time something was set: the
+    /// number of the row (8 bytes) follows. RLP (`store::pending`), the hash of the head in front.
     pub const PENDING_EDITS: &[u8] = b"pending-edits";
 }
 

@@ -172,3 +172,43 @@ async fn what_was_set_is_there_when_the_store_is_opened_again() {
     drop(chain);
     assert!(open().pending_edits().is_none());
 }
+
+#[tokio::test]
+async fn what_was_set_one_by_one_is_carried_as_one_and_costs_what_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || ChainStore::open(folder.path(), &StoreOptions::default()).unwrap();
+    let spec = ChainSpec::dev();
+    let chain = open();
+    chain.initialize(spec.genesis(), &spec.genesis_block()).unwrap();
+    let account = Address::repeat_byte(0xaa);
+    let add = |fill: &dyn Fn(&mut DevEdits)| {
+        let mut more = PendingEdits::default();
+        fill(&mut more.edits);
+        chain.add_pending_edits(more)
+    };
+    for slot in 0..10_000_u64 {
+        add(&|edits| {
+            edits.account(account).storage.insert(U256::from(slot), U256::from(slot + 1));
+        })
+        .unwrap();
+    }
+    add(&|edits| edits.account(account).balance = Some(U256::from(7))).unwrap();
+    let refused = add(&|edits| edits.account(account).code = Some(Bytes::from_static(&[0xef, 0x01])));
+    assert!(refused.unwrap_err().to_string().contains("EIP-7702"));
+    let before = chain.pending_edits().unwrap();
+    // Each edit wrote a row of its own, and no row holds what others do.
+    let written = chain.pending_edits_written();
+    assert_eq!(written.rows, 10_001);
+    assert!(written.bytes_max < 100 && written.bytes < 1_000_000, "{written:?}");
+    drop(chain);
+    let chain = open();
+    let pending = chain.pending_edits().unwrap();
+    assert_eq!(pending, before);
+    assert_eq!(pending.edits.accounts[&account].storage.len(), 10_000);
+    let state = chain.latest_state().unwrap();
+    assert_eq!(state.storage(account, U256::from(9_999)).unwrap(), U256::from(10_000));
+    assert_eq!(state.account(account).unwrap().unwrap().balance, U256::from(7));
+    chain.rewind_to(0).unwrap();
+    drop(chain);
+    assert!(open().pending_edits().is_none(), "a rewind takes every row");
+}

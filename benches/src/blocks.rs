@@ -3,15 +3,13 @@
 
 use crate::{
     process::{resident_mib, self_cpu_seconds},
+    signed::transfer,
     stats::{grouped, median},
     table::{Section, progress},
 };
 use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEnvelope},
-    eips::Encodable2718,
     genesis::GenesisAccount,
-    network::TxSignerSync,
-    primitives::{Address, Bytes, TxKind, U256, keccak256},
+    primitives::{Address, Bytes, U256, keccak256},
     signers::local::PrivateKeySigner,
 };
 use anyhow::{Context, Result};
@@ -32,6 +30,7 @@ const SINGLE: usize = 4_000;
 const HUNDRED: usize = 100;
 /// Given all at once, by many senders.
 const BURST: usize = 10_000;
+const RECIPIENTS: usize = 1_000;
 const MILLION: usize = 1_000_000;
 /// Transfers on their way at once while memory is measured.
 const WAVE: usize = 5_000;
@@ -67,7 +66,7 @@ pub(crate) async fn run_million() -> Result<Vec<Section>> {
             since = Instant::now();
         }
         if sent < MILLION {
-            send_all(node, running.transfers(sent, WAVE)).await?;
+            send_all(node, running.transfers(sent, WAVE)?).await?;
             wait_until_mined(node).await?;
         }
     }
@@ -85,7 +84,9 @@ async fn single() -> Result<Section> {
     let mut table = Section::new("Blocks in process, one transfer each", &columns);
     let running = Running::start()?;
     let (node, mut head) = (&running.node, running.node.watch_head());
-    let transfers: Vec<Bytes> = (0..SINGLE).map(|nonce| transfer(&running.senders[0], nonce as u64)).collect();
+    let transfers: Vec<Bytes> = (0..SINGLE)
+        .map(|nonce| transfer(&running.senders[0], nonce as u64, recipient(nonce)))
+        .collect::<Result<_>>()?;
     let (cpu, mut times) = (self_cpu_seconds()?, Vec::with_capacity(SINGLE));
     for raw in transfers {
         let sent = Instant::now();
@@ -108,7 +109,8 @@ async fn single() -> Result<Section> {
     ]);
     running.node.stop().await;
     Ok(table.how(
-        "Transfers of one sender, mined on arrival, each sent when the one before is in a block; the first and last hundred are medians. \
+        "Transfers of one sender to 1,000 accounts, mined on arrival, each sent when the one before is in a block; the first and last \
+         hundred are medians. \
          In process, with a dev node's durability.",
     ))
 }
@@ -119,7 +121,7 @@ async fn burst() -> Result<Section> {
         ["transfers", "all in the pool after, s", "all mined after, s", "transfers/s", "blocks", "CPU µs each"];
     let mut table = Section::new("A burst in process", &columns);
     let running = Running::start()?;
-    let transfers = running.transfers(0, BURST);
+    let transfers = running.transfers(0, BURST)?;
     let (cpu, start) = (self_cpu_seconds()?, Instant::now());
     send_all(&running.node, transfers).await?;
     let submitted_s = start.elapsed().as_secs_f64();
@@ -150,36 +152,31 @@ impl Running {
         let senders: Vec<_> = (0..SENDERS).map(key).collect::<Result<_>>()?;
         let mut genesis = dev_genesis(&Default::default());
         let rich = GenesisAccount::default().with_balance(U256::MAX >> 8);
-        genesis.alloc.extend(senders.iter().map(|sender| (sender.address(), rich.clone())));
+        // Whoever receives is there from the start: a state that grows makes blocks dearer, and that is another table.
+        let everybody = senders.iter().map(PrivateKeySigner::address).chain((0..RECIPIENTS).map(recipient));
+        genesis.alloc.extend(everybody.map(|address| (address, rich.clone())));
         let chain = ChainStore::open(folder.path(), &StoreOptions::default())?;
         let spec = Arc::new(ChainSpec::from_genesis(genesis)?);
         Ok(Self { node: Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric))?, senders, folder })
     }
 
     /// The transfers `first..first + count`, dealt out to the senders in turn.
-    fn transfers(&self, first: usize, count: usize) -> Vec<Bytes> {
-        let one = |index: usize| transfer(&self.senders[index % SENDERS], (index / SENDERS) as u64);
+    fn transfers(&self, first: usize, count: usize) -> Result<Vec<Bytes>> {
+        let one = |index: usize| {
+            let nonce = index / SENDERS;
+            transfer(&self.senders[index % SENDERS], nonce as u64, recipient(nonce))
+        };
         (first..first + count).map(one).collect()
     }
 }
 
-fn key(index: usize) -> Result<PrivateKeySigner> {
-    PrivateKeySigner::from_bytes(&keccak256(format!("block rate {index}"))).context("a hash is a key")
+/// Whom the transfer with this nonce goes to.
+fn recipient(nonce: usize) -> Address {
+    Address::left_padding_from(&((nonce % RECIPIENTS + 10_000) as u64).to_be_bytes())
 }
 
-fn transfer(sender: &PrivateKeySigner, nonce: u64) -> Bytes {
-    let mut tx = TxEip1559 {
-        chain_id: 31_337,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 100_000_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(Address::left_padding_from(&(nonce % 1_000 + 10_000).to_be_bytes())),
-        value: U256::ONE,
-        ..TxEip1559::default()
-    };
-    let signature = sender.sign_transaction_sync(&mut tx).expect("a key signs");
-    TxEnvelope::from(tx.into_signed(signature)).encoded_2718().into()
+fn key(index: usize) -> Result<PrivateKeySigner> {
+    PrivateKeySigner::from_bytes(&keccak256(format!("block rate {index}"))).context("a hash is a key")
 }
 
 async fn send_all(node: &NodeHandle, transfers: Vec<Bytes>) -> Result<()> {

@@ -13,6 +13,7 @@ mod monte_carlo;
 mod process;
 mod replay_speed;
 mod rpc_load;
+mod signed;
 mod stats;
 mod store_cost;
 mod table;

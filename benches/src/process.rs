@@ -135,8 +135,14 @@ impl Drop for NodeProcess {
     }
 }
 
-/// How long a node takes from its start until it answers `eth_chainId`. It is asked every millisecond, and stopped then.
-pub(crate) async fn first_answer(binary: &Path, flags: &[&str]) -> Result<Duration> {
+/// From starting a node until it answers `eth_chainId`, and until it answers a question about its chain.
+pub(crate) struct FirstAnswers {
+    pub(crate) any: Duration,
+    pub(crate) of_the_chain: Duration,
+}
+
+/// Starts a node and asks every millisecond until it answers; then ends it.
+pub(crate) async fn first_answers(binary: &Path, flags: &[&str]) -> Result<FirstAnswers> {
     const PATIENCE: Duration = Duration::from_secs(30);
     // Nobody else is likely to take the port in the meantime.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -144,18 +150,16 @@ pub(crate) async fn first_answer(binary: &Path, flags: &[&str]) -> Result<Durati
     command.args(flags).args(["--port", &port.to_string()]);
     let started = Instant::now();
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let (url, client) = {
-        let url = format!("http://127.0.0.1:{port}");
-        (url.clone(), ClientBuilder::default().http(url.parse()?))
-    };
+    let url = format!("http://127.0.0.1:{port}");
+    let client = ClientBuilder::default().http(url.parse()?);
     let node = NodeProcess { name: "a node", child, url, client };
-    loop {
-        if node.client.request::<_, U64>("eth_chainId", ()).await.is_ok() {
-            return Ok(started.elapsed());
-        }
+    while node.client.request::<_, U64>("eth_chainId", ()).await.is_err() {
         anyhow::ensure!(started.elapsed() < PATIENCE, "{} does not answer", binary.display());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    let any = started.elapsed();
+    node.client.request::<_, U64>("eth_blockNumber", ()).await?;
+    Ok(FirstAnswers { any, of_the_chain: started.elapsed() })
 }
 
 /// Processor time of this process so far, all threads, in seconds.

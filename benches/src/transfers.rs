@@ -5,22 +5,13 @@
 
 use crate::{
     process::NodeProcess,
+    signed::{RECIPIENT, keys, transfer},
     table::{Section, progress},
 };
-use alloy::{
-    consensus::{SignableTransaction, TxEip1559, TxEnvelope},
-    eips::eip2718::Encodable2718,
-    primitives::{Address, Bytes, TxKind, U256},
-    signers::{
-        SignerSync,
-        local::{MnemonicBuilder, PrivateKeySigner, coins_bip39::English},
-    },
-};
-use anyhow::{Context, Result};
+use alloy::primitives::{Address, Bytes};
+use anyhow::Result;
 use std::time::{Duration, Instant};
 
-const MNEMONIC: &str = "test test test test test test test test test test test junk";
-const CHAIN_ID: u64 = 31_337;
 const SENDERS: u32 = 10;
 const TRANSFERS_PER_SENDER: u64 = 500;
 const BATCH: usize = 100;
@@ -76,7 +67,7 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
 }
 
 async fn measure(node: NodeProcess, transactions: &[Bytes], wave: usize) -> Result<Outcome> {
-    let accounts = senders()?.into_iter().map(|key| key.address()).collect::<Vec<_>>();
+    let accounts = keys(SENDERS)?.into_iter().map(|key| key.address()).collect::<Vec<_>>();
     let cpu_before = node.cpu_seconds()?;
     let started = Instant::now();
     for (index, wave_of_them) in transactions.chunks(wave).enumerate() {
@@ -103,36 +94,8 @@ async fn wait_for_nonce(node: &NodeProcess, account: Address, nonce: u64) -> Res
 
 /// Round robin over the senders, so that nonces arrive in order.
 fn sign_all() -> Result<Vec<Bytes>> {
-    let senders = senders()?;
-    let signed = (0..TRANSFERS_PER_SENDER).flat_map(|nonce| senders.iter().map(move |sender| sign(sender, nonce)));
+    let senders = keys(SENDERS)?;
+    let signed = (0..TRANSFERS_PER_SENDER)
+        .flat_map(|nonce| senders.iter().map(move |sender| transfer(sender, nonce, RECIPIENT)));
     signed.collect()
-}
-
-fn senders() -> Result<Vec<PrivateKeySigner>> {
-    keys(SENDERS)
-}
-
-/// The first keys of the test mnemonic.
-pub(crate) fn keys(count: u32) -> Result<Vec<PrivateKeySigner>> {
-    (0..count)
-        .map(|index| {
-            MnemonicBuilder::<English>::default().phrase(MNEMONIC).index(index)?.build().context("a dev account")
-        })
-        .collect()
-}
-
-/// A transfer of 1 wei.
-pub(crate) fn sign(sender: &PrivateKeySigner, nonce: u64) -> Result<Bytes> {
-    let transfer = TxEip1559 {
-        chain_id: CHAIN_ID,
-        nonce,
-        gas_limit: 21_000,
-        max_fee_per_gas: 20_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
-        to: TxKind::Call(Address::repeat_byte(0x42)),
-        value: U256::from(1),
-        ..Default::default()
-    };
-    let signature = sender.sign_hash_sync(&transfer.signature_hash())?;
-    Ok(TxEnvelope::from(transfer.into_signed(signature)).encoded_2718().into())
 }

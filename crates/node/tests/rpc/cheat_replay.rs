@@ -209,6 +209,6 @@ async fn what_was_set_one_by_one_is_carried_as_one_and_costs_what_is_added() {
     assert_eq!(state.storage(account, U256::from(9_999)).unwrap(), U256::from(10_000));
     assert_eq!(state.account(account).unwrap().unwrap().balance, U256::from(7));
     chain.rewind_to(0).unwrap();
-    drop(chain);
+    drop((state, chain));
     assert!(open().pending_edits().is_none(), "a rewind takes every row");
 }

@@ -288,6 +288,9 @@ pub(crate) struct UnneededArgs {
     /// See --no-rate-limit
     #[arg(long, alias = "cups", value_name = "CUPS")]
     compute_units_per_second: Option<u64>,
+    /// The node uses the cores there are
+    #[arg(long, visible_alias = "jobs", value_name = "N")]
+    threads: Option<usize>,
 }
 
 /// What comes first in a block.

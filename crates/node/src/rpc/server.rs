@@ -89,7 +89,9 @@ impl RpcServer {
         let inside = Dispatcher { readiness: Readiness::open_from_the_start(), ..endpoint.dispatcher() };
 
         let (listener, address) = bind(config.listen).await?;
-        let websocket = match config.websocket.listen.filter(|wanted| *wanted != config.listen) {
+        // Port 0 is another free one each time.
+        let is_another = |wanted: &SocketAddr| *wanted != config.listen || wanted.port() == 0;
+        let websocket = match config.websocket.listen.filter(is_another) {
             Some(wanted) => Some(bind(wanted).await?),
             None => None,
         };

@@ -32,6 +32,8 @@ pub struct Artefact {
 pub enum Form {
     /// Machine code of a component.
     Wasm,
+    /// Machine code of a component, for the virtual machine.
+    WasmForVm,
     /// A program, and how it is started.
     Process(ProgramSpec),
     /// A snapshot of a contract.
@@ -83,8 +85,8 @@ impl ArtefactCache {
         Ok(Self { folder, key: Zeroizing::new(key) })
     }
 
-    /// The artefact of that name; none if there is no file, or it was not written by a holder of the key.
-    pub(crate) fn load(&self, name: B256) -> Result<Option<Artefact>, ContainerFault> {
+    /// The code of that name; none if there is no file, or it was not written by a holder of the key.
+    pub(crate) fn load(&self, name: B256) -> Result<Option<Bytes>, ContainerFault> {
         let path = self.path_of(name);
         let file = match fs::read(&path) {
             Ok(file) => file,
@@ -93,7 +95,7 @@ impl ArtefactCache {
         };
         let Some((mac, bytes)) = file.split_at_checked(MAC_BYTES) else { return Ok(None) };
         let is_ours = is_equal(mac, self.mac(name, bytes).as_slice());
-        Ok(is_ours.then(|| Artefact::wasm(name, Bytes::copy_from_slice(bytes))))
+        Ok(is_ours.then(|| Bytes::copy_from_slice(bytes)))
     }
 
     /// Keeps an artefact. A reader sees the whole file or none.
@@ -148,7 +150,7 @@ mod tests {
         let cache = ArtefactCache::open(folder.path(), [7; 32]).unwrap();
         assert_eq!(cache.load(artefact().name).unwrap(), None);
         cache.store(&artefact()).unwrap();
-        assert_eq!(cache.load(artefact().name).unwrap(), Some(artefact()));
+        assert_eq!(cache.load(artefact().name).unwrap(), Some(artefact().bytes));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! relaxed SIMD, run time is counted in fuel, memory and stack are bounded. Wall-clock time is no part of it: the pool kills
 //! a worker that is too slow (see [`crate::pool`]), which gives a fault and never a signed result.
 
-use crate::fault::ContainerFault;
+pub use crate::guest::limits::*;
+
+use crate::{fault::ContainerFault, guest::profile};
 use alloy_primitives::{B256, keccak256};
 use alloy_sol_types::SolValue;
 use cryptlet_primitives::CodeDigest;
@@ -16,44 +18,14 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, Po
 pub const WASMTIME_VERSION: &str = "48.0.8";
 /// The world guests are written against.
 pub const WIT: &str = include_str!("../../../wit/cryptlet.wit");
-/// Name of the one interface a guest may import.
-pub const HOST_INTERFACE: &str = "cryptlet:fabric/host@1.0.0";
-/// Fuel in one compute unit.
-pub const FUEL_PER_UNIT: u64 = 1_000;
-/// Fuel for instantiating a component, not charged to anyone; what needs more is refused at registration.
-pub const INSTANTIATION_FUEL_MAX: u64 = 200_000_000;
-/// Linear memory of a guest, in bytes.
-pub const MEMORY_BYTES_MAX: usize = 128 << 20;
-/// Wasm stack of a guest, in bytes.
-pub const STACK_BYTES_MAX: usize = 1 << 20;
-/// Elements of one table.
-pub const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Tables of one component: toolchains add one for their own indirections.
-pub const TABLES_MAX: u32 = 8;
-/// Core instances within one component: toolchains link a few modules, Python's some dozens.
-pub const CORE_INSTANCES_MAX: u32 = 64;
-/// Linear memories of one component.
-pub const MEMORIES_MAX: u32 = 1;
-/// Calls of the host interface in one call.
-pub const HOST_CALLS_MAX: u32 = 10_000;
-/// Fuel of one call of the host interface, before its bytes.
-pub const HOST_CALL_FUEL: u64 = 1_000;
-/// Fuel per byte that crosses the host interface.
-pub const HOST_BYTE_FUEL: u64 = 8;
-/// Bytes of randomness in one call.
-pub const RANDOM_BYTES_MAX: u32 = 1 << 20;
-/// Log lines in one call.
-pub const LOG_LINES_MAX: u32 = 1_000;
-/// Bytes of log in one call.
-pub const LOG_BYTES_MAX: u32 = 64 << 10;
-/// Input of one call, in bytes, whatever the chain's own (smaller) limit is.
-pub const INPUT_BYTES_MAX: usize = 8 << 20;
-/// Output of one call, in bytes, whatever the chain's own (smaller) limit is.
-pub const OUTPUT_BYTES_MAX: usize = 8 << 20;
-
 /// Memory a guest gets at once, so that most loads need no bounds check.
 const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
+/// What machine code for the virtual machine is made for: no operating system is called, but the engine compares the names.
+const VM_TARGET: &str = "x86_64-unknown-linux-gnu";
+/// What a processor that runs it must have, beside what all of that architecture have: rounding and counting without calls.
+pub(crate) const VM_FEATURES: [&str; 8] =
+    ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_lzcnt", "has_bmi1", "has_bmi2"];
 /// Bytes of a memory that are zeroed by hand rather than given back to the kernel between two calls.
 const KEEP_RESIDENT_BYTES: usize = 64 << 10;
 
@@ -94,6 +66,13 @@ impl EngineProfile {
         Self(text)
     }
 
+    /// The profile of this build in the virtual machine: the same, so code has the same digest and gives the same results, with
+    /// what is done there in another way. Only part of the provider's measurement.
+    pub fn in_vm() -> Self {
+        let Self(text) = Self::current();
+        Self(format!("{text}isolation=vm\ntraps=checked\ntarget={VM_TARGET} {}\n", VM_FEATURES.join(" ")))
+    }
+
     /// What goes into every code digest.
     pub fn digest(&self) -> B256 {
         keccak256(&self.0)
@@ -126,27 +105,64 @@ pub fn engine(guests_max: NonZeroU32) -> Result<Engine, ContainerFault> {
 
 /// As [`engine`], at another level of optimisation: what a guest does, and the fuel it burns, must not depend on it.
 pub(crate) fn engine_at(guests_max: NonZeroU32, level: OptLevel) -> Result<Engine, ContainerFault> {
+    let mut config = config_of(guests_max, level);
+    config.memory_reservation(MEMORY_RESERVATION_BYTES).memory_guard_size(MEMORY_GUARD_BYTES);
+    build(&config)
+}
+
+/// An engine whose machine code runs in the virtual machine (and here, to try it once when it is made).
+pub(crate) fn engine_for_vm() -> Result<Engine, ContainerFault> {
+    let mut config = config_of(NonZeroU32::MIN, OptLevel::Speed);
+    profile::in_vm(&mut config);
+    // Naming a target turns off whatever this processor has on top.
+    config.target(VM_TARGET).map_err(fault)?;
+    for feature in VM_FEATURES {
+        // SAFETY: a flag that the processor running the code must have; the engine checks it when the code is loaded.
+        unsafe { config.cranelift_flag_enable(feature) };
+    }
+    for mitigation in ["enable_heap_access_spectre_mitigation", "enable_table_access_spectre_mitigation"] {
+        // SAFETY: changes no semantics. These two work by faults, which nobody would catch in the virtual machine.
+        unsafe { config.cranelift_flag_set(mitigation, "false") };
+    }
+    build(&config)
+}
+
+/// What the processor lacks to run machine code for the virtual machine.
+pub(crate) fn missing_processor_features() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    let has = [
+        is_x86_feature_detected!("sse3"),
+        is_x86_feature_detected!("ssse3"),
+        is_x86_feature_detected!("sse4.1"),
+        is_x86_feature_detected!("sse4.2"),
+        is_x86_feature_detected!("popcnt"),
+        is_x86_feature_detected!("lzcnt"),
+        is_x86_feature_detected!("bmi1"),
+        is_x86_feature_detected!("bmi2"),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = [false; VM_FEATURES.len()];
+    VM_FEATURES.into_iter().zip(has).filter(|(_, has)| !has).map(|(feature, _)| feature).collect()
+}
+
+fn config_of(guests_max: NonZeroU32, level: OptLevel) -> Config {
     let mut config = Config::new();
+    profile::common(&mut config);
     config
         .strategy(Strategy::Cranelift)
         .cranelift_opt_level(level)
         .cranelift_nan_canonicalization(true)
-        .consume_fuel(true)
-        .epoch_interruption(false)
-        .max_wasm_stack(STACK_BYTES_MAX)
-        .memory_init_cow(false)
-        .memory_reservation(MEMORY_RESERVATION_BYTES)
-        .memory_guard_size(MEMORY_GUARD_BYTES)
-        .memory_may_move(false)
-        .wasm_backtrace_max_frames(None)
         .parallel_compilation(true)
-        .wasm_component_model(true)
-        .wasm_simd(true)
-        .wasm_relaxed_simd(false)
-        .wasm_multi_memory(false)
-        .wasm_memory64(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool_of(guests_max)));
-    Engine::new(&config).map_err(|error| ContainerFault::Engine(format!("{error:#}")))
+    config
+}
+
+fn build(config: &Config) -> Result<Engine, ContainerFault> {
+    Engine::new(config).map_err(fault)
+}
+
+fn fault(error: wasmtime::Error) -> ContainerFault {
+    ContainerFault::Engine(format!("{error:#}"))
 }
 
 fn pool_of(guests_max: NonZeroU32) -> PoolingAllocationConfig {

@@ -1,17 +1,18 @@
 #![doc = include_str!("../README.md")]
 #![cfg(target_os = "linux")]
 
+extern crate alloc;
+
 pub mod artefact;
-pub mod call;
 pub mod check;
 pub mod code;
 pub mod compile;
+mod component;
 pub mod container;
 pub mod engine;
 pub mod evm;
 pub mod fault;
 mod guest;
-mod host_interface;
 pub mod keyring;
 pub mod pool;
 pub mod process;
@@ -20,8 +21,11 @@ pub mod region;
 pub mod sandbox;
 mod signers;
 pub mod trap;
+mod vm;
 mod wire;
 pub mod worker;
+
+pub use guest::call;
 
 pub use artefact::ArtefactCache;
 pub use call::{CallOut, Silent};
@@ -36,6 +40,6 @@ pub use process::WorkerCommand;
 pub use program::{ProgramSpec, Runtime};
 pub use region::{
     InsecureInProcess, IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, ProcessConfig, ProcessProvider,
-    RegionDigest, check_signature,
+    RegionDigest, VmProvider, check_signature,
 };
 pub use sandbox::{Protection, SandboxPolicy, SandboxReport};

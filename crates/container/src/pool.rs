@@ -10,8 +10,10 @@ use crate::{
     fault::ContainerFault,
     process::{Process, WorkerCommand},
     sandbox::{ResourceBounds, SandboxPolicy, SandboxReport},
-    wire::Role,
+    vm,
+    wire::{MachineTask, Role},
 };
+use alloy_primitives::Bytes;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -22,8 +24,41 @@ use worker::Worker;
 
 /// Writable memory of a worker beyond the guest's own: its code, its heap, in bytes.
 const WORKER_OVERHEAD_BYTES: u64 = 1 << 30;
+/// Components one worker keeps.
+const COMPONENTS_MAX: usize = 1024;
 /// Pause after a worker could not be started, in milliseconds; doubles up to the longest.
 const BACKOFF_MS: (u64, u64) = (100, 5_000);
+
+/// How a worker is started.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerLaunch {
+    pub(crate) command: WorkerCommand,
+    pub(crate) policy: SandboxPolicy,
+    /// The program for virtual machines, if guests run in those.
+    pub(crate) machine_image: Option<Bytes>,
+}
+
+impl WorkerLaunch {
+    fn start(&self) -> Result<Worker, ContainerFault> {
+        let Self { command, policy, machine_image } = self;
+        let Some(image) = machine_image else {
+            let data_bytes_max = engine::MEMORY_BYTES_MAX as u64 + WORKER_OVERHEAD_BYTES;
+            let bounds = ResourceBounds { data_bytes_max, cpu_s_max: None };
+            return Process::start(command, Role::Run, bounds, policy)
+                .map(|process| Worker::new(process, COMPONENTS_MAX));
+        };
+        let data_bytes_max = vm::MACHINE_BYTES_MAX * vm::MACHINES_MAX as u64
+            + 2 * worker::LOADED_BYTES_MAX as u64
+            + WORKER_OVERHEAD_BYTES;
+        let bounds = ResourceBounds { data_bytes_max, cpu_s_max: None };
+        let task = MachineTask { image_bytes: image.len() as u64 };
+        let process = Process::start_with(command, Role::RunInVm, bounds, policy, |channel| {
+            channel.send(&task)?;
+            channel.send_raw(image)
+        })?;
+        Ok(Worker::new(process, vm::MACHINES_MAX))
+    }
+}
 
 /// Sizes and patience of a pool.
 #[derive(Clone, Debug)]
@@ -52,8 +87,7 @@ pub(crate) struct WorkerPool {
 
 struct Shared {
     config: PoolConfig,
-    command: WorkerCommand,
-    policy: SandboxPolicy,
+    launch: WorkerLaunch,
     /// What the first worker reported; the measurement stands for all, so all must report the same.
     report: SandboxReport,
     state: Mutex<State>,
@@ -74,16 +108,11 @@ struct State {
 
 impl WorkerPool {
     /// Starts all workers; fails if the first cannot be started, or its sandbox is weaker than the policy.
-    pub(crate) fn start(
-        config: PoolConfig,
-        command: WorkerCommand,
-        policy: SandboxPolicy,
-    ) -> Result<Self, ContainerFault> {
-        let first = start_worker(&command, &policy)?;
+    pub(crate) fn start(config: PoolConfig, launch: WorkerLaunch) -> Result<Self, ContainerFault> {
+        let first = launch.start()?;
         let report = first.report().clone();
         let state = State { idle: vec![first], alive: 1, ..State::default() };
-        let shared =
-            Arc::new(Shared { config, command, policy, report, state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::new(Shared { config, launch, report, state: Mutex::new(state), changed: Condvar::new() });
         let keeper = std::thread::Builder::new().name("worker-keeper".into());
         let keeper = keeper.spawn({
             let shared = Arc::clone(&shared);
@@ -216,7 +245,7 @@ impl Shared {
     }
 
     fn start_like_the_first(&self) -> Result<Worker, ContainerFault> {
-        let worker = start_worker(&self.command, &self.policy)?;
+        let worker = self.launch.start()?;
         if worker.report().in_force != self.report.in_force {
             let detail = "its sandbox is not the one that was measured".to_owned();
             return Err(ContainerFault::Misbehaved { role: "worker", detail });
@@ -260,10 +289,4 @@ impl State {
         }
         None
     }
-}
-
-fn start_worker(command: &WorkerCommand, policy: &SandboxPolicy) -> Result<Worker, ContainerFault> {
-    let data_bytes_max = engine::MEMORY_BYTES_MAX as u64 + WORKER_OVERHEAD_BYTES;
-    let bounds = ResourceBounds { data_bytes_max, cpu_s_max: None };
-    Process::start(command, Role::Run, bounds, policy).map(Worker::new)
 }

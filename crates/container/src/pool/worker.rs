@@ -13,9 +13,7 @@ use alloy_primitives::B256;
 use std::time::{Duration, Instant};
 
 /// Compiled code one worker keeps, in bytes; the one used longest ago goes first.
-const LOADED_BYTES_MAX: usize = 512 << 20;
-/// Components one worker keeps.
-const LOADED_MAX: usize = 1024;
+pub(super) const LOADED_BYTES_MAX: usize = 512 << 20;
 /// Time to load code, in milliseconds.
 const LOAD_MS_MAX: u64 = 10_000;
 /// Room for everything in an answer but its output, in bytes.
@@ -26,12 +24,14 @@ pub(super) struct Worker {
     process: Process,
     /// Names and sizes, the one used last at the end.
     loaded: Vec<(B256, usize)>,
+    /// Components it keeps.
+    loaded_max: usize,
     is_usable: bool,
 }
 
 impl Worker {
-    pub(super) fn new(process: Process) -> Self {
-        Self { process, loaded: Vec::new(), is_usable: true }
+    pub(super) fn new(process: Process, loaded_max: usize) -> Self {
+        Self { process, loaded: Vec::new(), loaded_max, is_usable: true }
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -56,7 +56,7 @@ impl Worker {
         self.loaded.iter().any(|(name, _)| *name == artefact.name)
     }
 
-    /// Runs one call. After any fault but a refusal of the code the worker is dead.
+    /// Runs one call. After any fault but a refusal of the code, or the end of a virtual machine, the worker is dead.
     pub(super) fn call(
         &mut self,
         artefact: &Artefact,
@@ -70,7 +70,11 @@ impl Worker {
         let task = ToWorker::Call { artefact: artefact.name, inputs: *inputs, input: input.to_vec() };
         self.send(&task)?;
         let deadline = Instant::now() + Duration::from_millis(call_ms_max);
-        let answer = self.answer(inputs, call_out, deadline).map_err(|fault| match fault {
+        let answer = self.answer(inputs, call_out, deadline);
+        if matches!(answer, Err(Failure::Fault(ContainerFault::MachineLost { .. }))) {
+            self.loaded.retain(|(name, _)| *name != artefact.name);
+        }
+        let answer = answer.map_err(|fault| match fault {
             Failure::TooSlow => {
                 self.process.kill();
                 ContainerFault::DeadlineExceeded { limit_ms: call_ms_max }
@@ -93,6 +97,7 @@ impl Worker {
         loop {
             match self.process.channel.receive(bytes_max, Some(deadline)) {
                 Ok(FromWorker::Answer(answer)) => return self.check(answer, inputs, output_bytes_max),
+                Ok(FromWorker::MachineLost(detail)) => return Err(self.machine_lost(detail).into()),
                 Ok(FromWorker::Log(line)) if log_lines < engine::LOG_LINES_MAX => {
                     log_lines += 1;
                     call_out.log(inputs.call_key, &line);
@@ -141,14 +146,21 @@ impl Worker {
                 self.is_usable = true;
                 Err(refusal.into())
             }
+            Ok(FromWorker::MachineLost(detail)) => Err(self.machine_lost(detail)),
             Ok(_) => Err(self.process.misbehaved("a message that does not belong here")),
             Err(error) => Err(self.process.fault(error)),
         }
     }
 
+    /// The machine of the last call or load is gone; the worker lives, and makes another when it is asked again.
+    fn machine_lost(&mut self, detail: String) -> ContainerFault {
+        self.is_usable = true;
+        ContainerFault::MachineLost { detail }
+    }
+
     fn make_room(&mut self, bytes: usize) -> Result<(), ContainerFault> {
         let mut held: usize = self.loaded.iter().map(|(_, bytes)| bytes).sum();
-        while !self.loaded.is_empty() && (held + bytes > LOADED_BYTES_MAX || self.loaded.len() >= LOADED_MAX) {
+        while !self.loaded.is_empty() && (held + bytes > LOADED_BYTES_MAX || self.loaded.len() >= self.loaded_max) {
             let (oldest, freed) = self.loaded.remove(0);
             held -= freed;
             self.send(&ToWorker::Unload { artefact: oldest })?;

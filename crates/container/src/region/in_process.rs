@@ -6,10 +6,11 @@ use crate::{
     artefact::{self, Artefact, Form},
     call::{CallAnswer, CallInputs, CallOut},
     code::{GuestCode, Kind},
+    component,
     engine::{self, EngineProfile},
     evm::{self, EvmGuest},
     fault::ContainerFault,
-    guest::{self, Guest},
+    guest::Guest,
     keyring::InstanceTerms,
     sandbox::SandboxReport,
     signers::InsecureLocalKey,
@@ -45,6 +46,7 @@ impl InsecureInProcess {
             worker_binary: B256::ZERO,
             worker_sandbox: SandboxReport::default(),
             signer_sandbox: SandboxReport::default(),
+            launch: None,
         };
         Ok(Self { engine: engine::engine_at(GUESTS_MAX, level)?, stack })
     }
@@ -62,7 +64,7 @@ impl IsolationProvider for InsecureInProcess {
     fn prepare(&self, code: &GuestCode) -> Result<Artefact, ContainerFault> {
         match code {
             GuestCode::Wasm(component) => {
-                let bytes = guest::compile(&self.engine, component)?;
+                let bytes = component::compile(&self.engine, component)?;
                 Ok(Artefact::wasm(artefact::name_of(&self.engine, component), bytes.into()))
             }
             GuestCode::Evm { code: contract, is_creation } => {
@@ -81,8 +83,11 @@ impl IsolationProvider for InsecureInProcess {
     ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
         let guest = match artefact.form {
             // SAFETY: as far as this provider goes: the artefact came from `prepare`, or from a caller who wants it run.
-            Form::Wasm => Loaded::Wasm(unsafe { Guest::load(&self.engine, &artefact.bytes) }?),
+            Form::Wasm => Loaded::Wasm(unsafe { component::load(&self.engine, &artefact.bytes) }?),
             Form::Evm => Loaded::Evm(EvmGuest::load(&artefact.bytes)?),
+            Form::WasmForVm => {
+                return Err(ContainerFault::Engine("this artefact was compiled for another isolation".to_owned()));
+            }
             Form::Process(_) => return Err(self.not_here(Kind::Process)),
         };
         let instance = Instance::new(InsecureLocalKey::insecure_create(terms)?, self.stack.measurement())?;

@@ -11,10 +11,13 @@
 
 mod in_process;
 mod instance;
+mod making;
 mod process;
+mod vm;
 
 pub use in_process::InsecureInProcess;
 pub use process::{ProcessConfig, ProcessProvider};
+pub use vm::VmProvider;
 
 use crate::{
     artefact::Artefact,
@@ -58,6 +61,8 @@ pub struct MeasuredStack {
     pub worker_sandbox: SandboxReport,
     /// What the signers found in force.
     pub signer_sandbox: SandboxReport,
+    /// Hash of how a virtual machine begins, its program included; none where there is none.
+    pub launch: Option<B256>,
 }
 
 /// Something that can make isolated regions.
@@ -152,7 +157,8 @@ impl Isolation {
 
 impl MeasuredStack {
     /// What the software provider states, and a policy may accept:
-    /// `keccak256(abi.encode(keccak256("cryptlet/measurement/v1"), isolation, profile, binary, sandbox, signer's sandbox))`.
+    /// `keccak256(abi.encode(keccak256("cryptlet/measurement/v1"), isolation, profile, binary, sandbox, signer's sandbox))`;
+    /// with virtual machines, the launch hash follows.
     pub fn measurement(&self) -> Measurement {
         use alloy_sol_types::SolValue;
         let words = (
@@ -163,6 +169,8 @@ impl MeasuredStack {
             self.worker_sandbox.digest(),
             self.signer_sandbox.digest(),
         );
-        Measurement(alloy_primitives::keccak256(words.abi_encode()))
+        let mut encoded = words.abi_encode();
+        encoded.extend_from_slice(self.launch.as_ref().map_or(&[], |launch| launch.as_slice()));
+        Measurement(alloy_primitives::keccak256(encoded))
     }
 }

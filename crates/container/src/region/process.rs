@@ -1,16 +1,18 @@
 //! Isolation `process`, the default: guests run in sandboxed worker processes, keys live in signer processes, compiling is
 //! done in a process that does nothing else. This process only carries values between them.
 
-use super::{IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
+use super::{
+    IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance, making::Maker,
+};
 use crate::{
-    artefact::{self, Artefact, ArtefactCache, Form},
+    artefact::{Artefact, ArtefactCache, Form},
     call::{CallAnswer, CallInputs, CallOut},
     code::GuestCode,
-    compile::{self, CompileBounds},
+    compile::CompileBounds,
     engine::{self, EngineProfile},
     fault::{ContainerFault, GuestRefusal},
     keyring::InstanceTerms,
-    pool::{PoolConfig, WorkerPool},
+    pool::{PoolConfig, WorkerLaunch, WorkerPool},
     process::WorkerCommand,
     program::{LivePrograms, ProgramLaunch, ProgramPool, ProgramSpec},
     sandbox::SandboxPolicy,
@@ -23,7 +25,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fs,
     num::{NonZeroU32, NonZeroUsize},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -59,24 +61,17 @@ impl ProcessConfig {
 /// The provider. Dropping the last handle on it, and on its regions, ends its processes.
 pub struct ProcessProvider {
     shared: Arc<Shared>,
-    command: WorkerCommand,
-    policy: SandboxPolicy,
+    maker: Maker,
     /// Patience with calls, of programs as of workers.
     pool: PoolConfig,
     programs: LivePrograms,
-    compile: CompileBounds,
-    cache: Option<ArtefactCache>,
-    /// Held while compiling: one component at a time, so that many do not take the machine's memory together.
-    compiling: Mutex<()>,
-    /// Only asked for its compatibility; it runs nothing.
-    engine: wasmtime::Engine,
 }
 
-struct Shared {
-    pool: WorkerPool,
-    signers: SignerPool,
-    stack: MeasuredStack,
-    measurement: Measurement,
+pub(super) struct Shared {
+    pub(super) pool: WorkerPool,
+    pub(super) signers: SignerPool,
+    pub(super) stack: MeasuredStack,
+    pub(super) measurement: Measurement,
 }
 
 impl ProcessProvider {
@@ -84,26 +79,22 @@ impl ProcessProvider {
     pub fn start(config: ProcessConfig) -> Result<Self, ContainerFault> {
         let ProcessConfig { command, policy, pool, signers, compile, programs_max, cache } = config;
         let bounds = pool.clone();
-        // The binary is large: it is read while the processes start.
-        let (worker_binary, signers, pool) = thread::scope(|scope| {
-            let binary = scope.spawn(|| hash_of_binary(&command));
-            let signers = SignerPool::start(signers, command.clone(), policy.clone())?;
-            let pool = WorkerPool::start(pool, command.clone(), policy.clone())?;
-            let binary = binary.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok::<_, ContainerFault>((binary, signers, pool))
-        })?;
+        let workers = WorkerLaunch { command: command.clone(), policy: policy.clone(), machine_image: None };
+        let (worker_binary, signers, pool) = start_processes(signers, pool, workers)?;
         let stack = MeasuredStack {
             isolation: Isolation::Process,
             engine_profile: EngineProfile::current().digest(),
             worker_binary,
             worker_sandbox: pool.report().clone(),
             signer_sandbox: signers.report().clone(),
+            launch: None,
         };
         let measurement = stack.measurement();
         let engine = engine::engine(NonZeroU32::MIN)?;
         let shared = Arc::new(Shared { pool, signers, stack, measurement });
         let programs = LivePrograms::at_most(programs_max);
-        Ok(Self { shared, command, policy, pool: bounds, programs, compile, cache, compiling: Mutex::new(()), engine })
+        let maker = Maker { command, policy, bounds: compile, cache, compiling: Mutex::new(()), engine };
+        Ok(Self { shared, maker, pool: bounds, programs })
     }
 
     /// Process ids of the workers there are.
@@ -124,11 +115,11 @@ impl IsolationProvider for ProcessProvider {
 
     fn prepare(&self, code: &GuestCode) -> Result<Artefact, ContainerFault> {
         match code {
-            GuestCode::Wasm(component) => self.compile(component),
+            GuestCode::Wasm(component) => self.maker.component(SourceKind::Component, component),
             GuestCode::Process { program, spec } => self.try_program(code, program, spec),
             GuestCode::Evm { code: contract, is_creation } => {
                 let source = SourceKind::Contract { is_creation: *is_creation };
-                let bytes = self.make_ready(source, contract)?;
+                let bytes = self.maker.make(source, contract)?;
                 Ok(Artefact { name: code.digest().0, bytes: bytes.into(), form: Form::Evm })
             }
         }
@@ -148,6 +139,9 @@ impl IsolationProvider for ProcessProvider {
                 let launch = self.launch(artefact.bytes.clone(), spec.clone());
                 Box::new(ProgramPool::start(launch, self.pool.clone())?)
             }
+            Form::WasmForVm => {
+                return Err(ContainerFault::Engine("this artefact was compiled for another isolation".to_owned()));
+            }
         };
         let instance = Instance::new(self.shared.signers.create(terms)?, self.shared.measurement)?;
         Ok(Arc::new(ProcessRegion { runner, instance, call_out }))
@@ -155,28 +149,8 @@ impl IsolationProvider for ProcessProvider {
 }
 
 impl ProcessProvider {
-    fn compile(&self, component: &[u8]) -> Result<Artefact, ContainerFault> {
-        let name = artefact::name_of(&self.engine, component);
-        if let Some(cache) = &self.cache
-            && let Some(artefact) = cache.load(name)?
-        {
-            return Ok(artefact);
-        }
-        let bytes = self.make_ready(SourceKind::Component, component)?;
-        let artefact = Artefact::wasm(name, bytes.into());
-        if let Some(cache) = &self.cache {
-            cache.store(&artefact)?;
-        }
-        Ok(artefact)
-    }
-
-    fn make_ready(&self, source: SourceKind, code: &[u8]) -> Result<Vec<u8>, ContainerFault> {
-        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        compile::in_jail(&self.command, &self.policy, &self.compile, source, code)
-    }
-
     fn try_program(&self, code: &GuestCode, program: &Bytes, spec: &ProgramSpec) -> Result<Artefact, ContainerFault> {
-        let (bytes, bytes_max) = (program.len(), self.compile.component_bytes_max);
+        let (bytes, bytes_max) = (program.len(), self.maker.bounds.component_bytes_max);
         if bytes > bytes_max {
             return Err(GuestRefusal::TooLong { bytes, bytes_max }.into());
         }
@@ -189,20 +163,20 @@ impl ProcessProvider {
     }
 
     fn launch(&self, program: Bytes, spec: ProgramSpec) -> ProgramLaunch {
-        let (command, policy, live) = (self.command.clone(), self.policy.clone(), self.programs.clone());
+        let (command, policy, live) = (self.maker.command.clone(), self.maker.policy.clone(), self.programs.clone());
         ProgramLaunch { command, policy, spec, program, live }
     }
 }
 
 /// What runs the calls of one region.
-trait Runner: Send + Sync {
+pub(super) trait Runner: Send + Sync {
     fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault>;
 }
 
 /// Code that any worker can run.
-struct InWorkers {
-    shared: Arc<Shared>,
-    artefact: Artefact,
+pub(super) struct InWorkers {
+    pub(super) shared: Arc<Shared>,
+    pub(super) artefact: Artefact,
 }
 
 impl Runner for InWorkers {
@@ -218,10 +192,10 @@ impl Runner for ProgramPool {
     }
 }
 
-struct ProcessRegion {
-    runner: Box<dyn Runner>,
-    instance: Instance,
-    call_out: Arc<dyn CallOut>,
+pub(super) struct ProcessRegion {
+    pub(super) runner: Box<dyn Runner>,
+    pub(super) instance: Instance,
+    pub(super) call_out: Arc<dyn CallOut>,
 }
 
 impl IsolatedRegion for ProcessRegion {
@@ -252,6 +226,22 @@ impl IsolatedRegion for ProcessRegion {
     fn random_seed(&self, call_key: B256, mode: InvocationMode) -> B256 {
         self.instance.random_seed(call_key, mode)
     }
+}
+
+/// Starts signers and workers, and hashes their binary meanwhile, since it is large.
+pub(super) fn start_processes(
+    signers: NonZeroUsize,
+    pool: PoolConfig,
+    workers: WorkerLaunch,
+) -> Result<(B256, SignerPool, WorkerPool), ContainerFault> {
+    thread::scope(|scope| {
+        let command = workers.command.clone();
+        let binary = scope.spawn(move || hash_of_binary(&command));
+        let signers = SignerPool::start(signers, workers.command.clone(), workers.policy.clone())?;
+        let pool = WorkerPool::start(pool, workers)?;
+        let binary = binary.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((binary, signers, pool))
+    })
 }
 
 fn hash_of_binary(command: &WorkerCommand) -> Result<B256, ContainerFault> {

@@ -62,6 +62,8 @@ pub enum Protection {
     NoNetwork,
     /// Observed from inside: no process can be made.
     NoNewProcesses,
+    /// Guests run in virtual machines. Observed: a machine that tries what it must not is ended by that.
+    VirtualMachine,
 }
 
 impl Protection {
@@ -69,6 +71,16 @@ impl Protection {
     pub const ALL: [Self; 17] = Self::with_root(Self::EmptyRoot);
     /// Every protection of a program of its own (container kind `process`).
     pub const OF_PROGRAMS: [Self; 17] = Self::with_root(Self::OwnRoot);
+    /// Every protection of a worker with virtual machines.
+    pub const OF_MACHINES: [Self; 18] = {
+        let mut all = [Self::VirtualMachine; 18];
+        let mut index = 0;
+        while index < Self::ALL.len() {
+            all[index] = Self::ALL[index];
+            index += 1;
+        }
+        all
+    };
 
     const fn with_root(root: Self) -> [Self; 17] {
         [
@@ -92,9 +104,9 @@ impl Protection {
         ]
     }
 
-    /// What no policy can do without: with less, a guest that escapes its engine reaches files or the network.
-    pub const INDISPENSABLE: [Self; 5] =
-        [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork];
+    /// What no policy can do without, where it belongs: with less, a guest that escapes its engine reaches files or the network.
+    pub const INDISPENSABLE: [Self; 6] =
+        [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork, Self::VirtualMachine];
 }
 
 impl fmt::Display for Protection {
@@ -161,7 +173,7 @@ impl SandboxReport {
         keccak256(format!("cryptlet/sandbox/v1\n{}", names.join("\n")))
     }
 
-    fn note(&mut self, protection: Protection, outcome: Result<(), impl fmt::Display>) {
+    pub(crate) fn note(&mut self, protection: Protection, outcome: Result<(), impl fmt::Display>) {
         match outcome {
             Ok(()) => {
                 self.in_force.insert(protection);
@@ -178,6 +190,8 @@ impl SandboxReport {
 pub(crate) enum Profile {
     /// Runs guests: may make memory executable.
     Run,
+    /// Runs guests in virtual machines: may ask the system for those, and make no memory executable.
+    RunInVm,
     /// Compiles: may also start threads.
     Compile,
     /// Holds keys: neither.
@@ -239,12 +253,13 @@ mod tests {
     #[test]
     fn no_policy_waives_what_is_indispensable() {
         let nothing = SandboxReport::default();
-        let objections = SandboxPolicy::dangerous_best_effort().objections(&nothing);
+        let objections = SandboxPolicy::dangerous_best_effort().objections_to(&nothing, &Protection::OF_MACHINES);
         let objected: Vec<Protection> = objections.into_iter().map(|(protection, _)| protection).collect();
         assert!(Protection::INDISPENSABLE.iter().all(|protection| objected.contains(protection)));
         assert_eq!(objected.len(), Protection::INDISPENSABLE.len());
-        let smuggled = SandboxPolicy { tolerated: Protection::ALL.into() };
-        assert_eq!(smuggled.objections(&nothing).len(), Protection::INDISPENSABLE.len());
+        let smuggled = SandboxPolicy { tolerated: Protection::OF_MACHINES.into() };
+        let objections = smuggled.objections_to(&nothing, &Protection::OF_MACHINES);
+        assert_eq!(objections.len(), Protection::INDISPENSABLE.len());
     }
 
     #[test]

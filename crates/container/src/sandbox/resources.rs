@@ -18,14 +18,22 @@ pub struct ResourceBounds {
 
 /// Open files: the channel, standard error, and what a runtime opens for itself.
 const FILES_MAX: u64 = 16;
+/// Open files of a worker with machines: two for each, and the system's device.
+const MACHINE_FILES_MAX: u64 = 16 + 2 * crate::vm::MACHINES_MAX as u64;
+/// Threads of the kernel that count as this process's: it starts one for each machine.
+const MACHINE_THREADS_MAX: u64 = 4 + crate::vm::MACHINES_MAX as u64;
 /// Open files of a program: libraries, modules, event loops.
 const PROGRAM_FILES_MAX: u64 = 256;
 /// Threads of a program. Counted in its user namespace, where it is alone.
 const PROGRAM_THREADS_MAX: u64 = 256;
 
 pub(super) fn limit(profile: Profile, bounds: &ResourceBounds) -> io::Result<()> {
-    let is_program = matches!(profile, Profile::Program(_));
-    set(Resource::Nofile, if is_program { PROGRAM_FILES_MAX } else { FILES_MAX })?;
+    let files_max = match profile {
+        Profile::Program(_) => PROGRAM_FILES_MAX,
+        Profile::RunInVm => MACHINE_FILES_MAX,
+        Profile::Run | Profile::Compile | Profile::Sign => FILES_MAX,
+    };
+    set(Resource::Nofile, files_max)?;
     set(Resource::Fsize, 0)?;
     set(Resource::Data, bounds.data_bytes_max)?;
     if let Some(cpu_s_max) = bounds.cpu_s_max {
@@ -35,6 +43,7 @@ pub(super) fn limit(profile: Profile, bounds: &ResourceBounds) -> io::Result<()>
         // The compiler's threads count as processes of its user, whose others are unknown here.
         Profile::Compile => {}
         Profile::Program(_) => set(Resource::Nproc, PROGRAM_THREADS_MAX)?,
+        Profile::RunInVm => set(Resource::Nproc, MACHINE_THREADS_MAX)?,
         Profile::Run | Profile::Sign => set(Resource::Nproc, 0)?,
     }
     Ok(())

@@ -135,6 +135,20 @@ const NOT_HOSTILE_OF_PROGRAMS: &[libc::c_long] = &[libc::SYS_execveat, libc::SYS
 
 /// Requests of `ioctl` that say something about a descriptor the program has.
 const IOCTLS: [libc::c_ulong; 4] = [libc::FIONREAD, libc::FIONBIO, libc::FIOCLEX, libc::TCGETS];
+/// Requests of `ioctl` that make a virtual machine, run it, and set the state of its processor: those of `vm/machine.rs`.
+const MACHINE_IOCTLS: [libc::c_ulong; 11] = [
+    0xae01,      // KVM_CREATE_VM
+    0xae04,      // KVM_GET_VCPU_MMAP_SIZE
+    0xae41,      // KVM_CREATE_VCPU
+    0x4020_ae46, // KVM_SET_USER_MEMORY_REGION
+    0xae80,      // KVM_RUN
+    0x8090_ae81, // KVM_GET_REGS
+    0x4090_ae82, // KVM_SET_REGS
+    0x8138_ae83, // KVM_GET_SREGS
+    0x4138_ae84, // KVM_SET_SREGS
+    0x81a0_ae8c, // KVM_GET_FPU
+    0x41a0_ae8d, // KVM_SET_FPU
+];
 /// What a thread may set or ask of itself: its name, and names of its memory.
 const PRCTLS: [libc::c_int; 3] = [libc::PR_SET_NAME, libc::PR_GET_NAME, 0x5356_4d41];
 
@@ -201,13 +215,21 @@ fn allowed(profile: Profile) -> Result<Rules, String> {
             // Its own limits only; what is given up cannot be taken back.
             rules.insert(libc::SYS_prlimit64, vec![equal(0, Width::Dword, 0)?]);
         }
-        Profile::Sign => {
-            for call in maps_memory {
-                rules.insert(call, vec![masked(2, libc::PROT_EXEC as u64, 0)?]);
-            }
+        Profile::RunInVm => {
+            rules.extend(never_executable()?);
+            rules.insert(libc::SYS_mincore, Vec::new());
+            let ioctls = MACHINE_IOCTLS.iter().map(|request| equal(1, Width::Dword, *request));
+            rules.insert(libc::SYS_ioctl, ioctls.collect::<Result<_, _>>()?);
         }
+        Profile::Sign => rules.extend(never_executable()?),
     }
     Ok(rules)
+}
+
+/// Memory may be mapped, but not made executable.
+fn never_executable() -> Result<Rules, String> {
+    let rule = |call| masked(2, libc::PROT_EXEC as u64, 0).map(|rule| (call, vec![rule]));
+    [libc::SYS_mmap, libc::SYS_mprotect].into_iter().map(rule).collect()
 }
 
 fn plain(calls: &[libc::c_long]) -> Rules {

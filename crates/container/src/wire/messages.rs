@@ -12,12 +12,14 @@ use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Signatur
 use serde::{Deserialize, Serialize};
 
 /// Changes whenever a message does. Both sides are normally the same binary; this is for when they are not.
-pub(crate) const PROTOCOL_VERSION: u32 = 2;
+pub(crate) const PROTOCOL_VERSION: u32 = 3;
 
 /// What a child process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Role {
     Run,
+    /// As `Run`, in virtual machines.
+    RunInVm,
     Compile,
     Sign,
     /// Becomes a program of its own.
@@ -32,6 +34,7 @@ impl Role {
     pub(crate) const fn protections(self) -> &'static [Protection] {
         match self {
             Self::Program => &Protection::OF_PROGRAMS,
+            Self::RunInVm => &Protection::OF_MACHINES,
             Self::Run | Self::Compile | Self::Sign => &Protection::ALL,
         }
     }
@@ -39,6 +42,7 @@ impl Role {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Run => "worker",
+            Self::RunInVm => "machine",
             Self::Compile => "compiler",
             Self::Sign => "signer",
             Self::Program => Self::PROGRAM,
@@ -82,6 +86,14 @@ pub(crate) enum FromWorker {
     /// A guest's log line, while its call runs.
     Log(String),
     Answer(CallAnswer),
+    /// The virtual machine ended, and the code in it is no longer loaded.
+    MachineLost(String),
+}
+
+/// To a worker with virtual machines, before it locks itself in: the program for them follows, this many raw bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MachineTask {
+    pub(crate) image_bytes: u64,
 }
 
 /// To a compiler: code follows, this many raw bytes.
@@ -96,6 +108,8 @@ pub(crate) struct CompileTask {
 pub(crate) enum SourceKind {
     /// A component, to be compiled.
     Component,
+    /// A component, to be compiled for the virtual machine.
+    ComponentForVm,
     /// A contract's code; if it is creation code its constructor is to run.
     Contract { is_creation: bool },
 }

@@ -2,7 +2,7 @@
 
 use super::ChildError;
 use crate::{
-    engine, evm, guest,
+    component, engine, evm,
     wire::{Channel, CompileTask, FromCompiler, SourceKind},
 };
 use std::num::NonZeroU32;
@@ -13,7 +13,8 @@ pub(super) fn serve(mut channel: Channel) -> Result<(), ChildError> {
     let task: CompileTask = channel.receive(TASK_BYTES_MAX, None)?;
     let code = channel.receive_raw(task.bytes as usize, None)?;
     let outcome = match task.source {
-        SourceKind::Component => guest::compile(&engine::engine(NonZeroU32::MIN)?, &code),
+        SourceKind::Component => component::compile(&engine::engine(NonZeroU32::MIN)?, &code),
+        SourceKind::ComponentForVm => component::compile(&engine::engine_for_vm()?, &code),
         SourceKind::Contract { is_creation } => evm::prepare(&code, is_creation),
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! What a child process does: say hello, lock itself in, serve one role until its channel closes.
 
 mod compiler;
+mod machines;
 mod program;
 mod runner;
 mod signer;
@@ -27,6 +28,10 @@ enum ChildError {
     #[error("the program could not be executed: {0}")]
     NotExecuted(std::io::Error),
     #[error(transparent)]
+    Image(#[from] crate::vm::ImageFault),
+    #[error("{0}")]
+    NoMachines(String),
+    #[error(transparent)]
     Engine(#[from] crate::fault::ContainerFault),
 }
 
@@ -49,7 +54,13 @@ fn serve() -> Result<(), ChildError> {
     if hello.version != PROTOCOL_VERSION {
         return Err(ChildError::Version { theirs: hello.version, ours: PROTOCOL_VERSION });
     }
-    let Some(kept) = profile_of(hello.role) else { return program::become_program(channel, &hello.bounds) };
+    let kept = match hello.role {
+        Role::Program => return program::become_program(channel, &hello.bounds),
+        Role::RunInVm => return machines::serve(channel, &hello.bounds),
+        Role::Run => Profile::Run,
+        Role::Compile => Profile::Compile,
+        Role::Sign => Profile::Sign,
+    };
     let report = sandbox::enter(kept, &hello.bounds);
     let profile = EngineProfile::current().digest();
     channel.send(&Ready { version: PROTOCOL_VERSION, profile, report })?;
@@ -57,16 +68,6 @@ fn serve() -> Result<(), ChildError> {
         Role::Run => runner::serve(channel),
         Role::Compile => compiler::serve(channel),
         Role::Sign => signer::serve(channel),
-        Role::Program => unreachable!("it has become a program"),
-    }
-}
-
-/// None for a program, which locks itself in with more than a profile.
-const fn profile_of(role: Role) -> Option<Profile> {
-    match role {
-        Role::Run => Some(Profile::Run),
-        Role::Compile => Some(Profile::Compile),
-        Role::Sign => Some(Profile::Sign),
-        Role::Program => None,
+        Role::Program | Role::RunInVm => unreachable!("served above"),
     }
 }

@@ -3,7 +3,7 @@
 use super::ChildError;
 use crate::{
     call::CallOut,
-    engine,
+    component, engine,
     evm::EvmGuest,
     guest::Guest,
     wire::{Channel, EngineKind, FRAME_BYTES_MAX, FromWorker, ToWorker},
@@ -25,7 +25,7 @@ pub(super) fn serve(mut channel: Channel) -> Result<(), ChildError> {
                 let code = channel.receive_raw(bytes as usize, None)?;
                 let loaded = match kind {
                     // SAFETY: the supervisor made this code in a compiler process of its own, or authenticated it.
-                    EngineKind::Wasm => unsafe { Guest::load(&engine, &code) }.map(Loaded::Wasm),
+                    EngineKind::Wasm => unsafe { component::load(&engine, &code) }.map(Loaded::Wasm),
                     EngineKind::Evm => EvmGuest::load(&code).map(Loaded::Evm),
                 };
                 let answer = match loaded {

@@ -3,8 +3,8 @@
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use cryptlet_container::{
-    CallTerms, Configured, Container, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, Silent,
-    WorkerCommand,
+    CallTerms, Configured, Container, ContainerFault, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider,
+    Silent, VmProvider, WorkerCommand,
 };
 use cryptlet_primitives::{
     CryptletId, CryptletRequest, FabricAnswer, FabricDomain, Invocation, InvocationMode, ResultStatus,
@@ -110,6 +110,25 @@ pub fn provider(workers: usize) -> ProcessProvider {
         eprintln!("NOT IN FORCE on this machine: {protection}: {why}");
     }
     provider
+}
+
+/// Isolation `vm`, if this machine has it; else says that it was not run, and why.
+pub fn vm_provider(workers: usize) -> Option<VmProvider> {
+    let image = VmProvider::image_beside(&worker().program);
+    let outcome = match image.exists() {
+        true => VmProvider::check_machine(),
+        false => Err(ContainerFault::NoMachines(format!("no `{}`: run scripts/build-vm-guest", image.display()))),
+    };
+    if let Err(fault) = outcome {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        eprintln!("SKIPPED {test} in virtual machines: {fault}");
+        return None;
+    }
+    let provider = VmProvider::start(config(workers)).unwrap();
+    for (protection, why) in &provider.stack().worker_sandbox.missing {
+        eprintln!("NOT IN FORCE on this machine: {protection}: {why}");
+    }
+    Some(provider)
 }
 
 pub fn instance_terms(code: cryptlet_primitives::CodeDigest) -> InstanceTerms {

@@ -1,12 +1,12 @@
 //! The host side of `cryptlet:fabric/host`: answers from the call's inputs, counts, bounds, charges fuel.
 
-use crate::{
+use super::{
     call::{CallInputs, CallOut, Silent},
-    engine,
-    trap::HostLimit,
+    ending::HostLimit,
+    limits,
 };
+use alloc::{string::String, sync::Arc, vec::Vec};
 use alloy_primitives::{Address, B256, keccak256};
-use std::sync::Arc;
 use wasmtime::{
     ResourceLimiter, StoreContextMut, Trap,
     component::{ComponentType, Lift, Linker, Lower},
@@ -85,18 +85,18 @@ impl CallState {
             return Err(HostLimit::DuringStart);
         }
         self.calls += 1;
-        if self.calls > engine::HOST_CALLS_MAX { Err(HostLimit::Calls) } else { Ok(()) }
+        if self.calls > limits::HOST_CALLS_MAX { Err(HostLimit::Calls) } else { Ok(()) }
     }
 
     fn count_random(&mut self, bytes: u32) -> Result<(), HostLimit> {
         self.random_bytes = self.random_bytes.saturating_add(bytes);
-        if self.random_bytes > engine::RANDOM_BYTES_MAX { Err(HostLimit::RandomBytes) } else { Ok(()) }
+        if self.random_bytes > limits::RANDOM_BYTES_MAX { Err(HostLimit::RandomBytes) } else { Ok(()) }
     }
 
     fn count_log(&mut self, bytes: usize) -> Result<(), HostLimit> {
         self.log_lines += 1;
         self.log_bytes = self.log_bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
-        let is_over = self.log_lines > engine::LOG_LINES_MAX || self.log_bytes > engine::LOG_BYTES_MAX;
+        let is_over = self.log_lines > limits::LOG_LINES_MAX || self.log_bytes > limits::LOG_BYTES_MAX;
         if is_over { Err(HostLimit::Log) } else { Ok(()) }
     }
 
@@ -117,31 +117,31 @@ impl CallState {
 
 impl ResourceLimiter for CallState {
     fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let is_allowed = desired <= engine::MEMORY_BYTES_MAX;
+        let is_allowed = desired <= limits::MEMORY_BYTES_MAX;
         self.was_memory_refused |= !is_allowed;
         Ok(is_allowed)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= engine::TABLE_ELEMENTS_MAX)
+        Ok(desired <= limits::TABLE_ELEMENTS_MAX)
     }
 
     fn instances(&self) -> usize {
-        engine::CORE_INSTANCES_MAX as usize
+        limits::CORE_INSTANCES_MAX as usize
     }
 
     fn tables(&self) -> usize {
-        engine::TABLES_MAX as usize
+        limits::TABLES_MAX as usize
     }
 
     fn memories(&self) -> usize {
-        engine::MEMORIES_MAX as usize
+        limits::MEMORIES_MAX as usize
     }
 }
 
 /// Gives a linker the one interface there is.
 pub(crate) fn add_to(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    let mut host = linker.instance(engine::HOST_INTERFACE)?;
+    let mut host = linker.instance(limits::HOST_INTERFACE)?;
     host.func_wrap("context", |mut store: StoreContextMut<'_, CallState>, (): ()| {
         charge(&mut store, 84)?;
         Ok((context(&store.data().inputs),))
@@ -167,7 +167,7 @@ pub(crate) fn add_to(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
 /// Counts the call and takes its price from the guest's fuel, before anything is done for it.
 fn charge(store: &mut StoreContextMut<'_, CallState>, bytes: usize) -> wasmtime::Result<()> {
     store.data_mut().count_call()?;
-    let price = engine::HOST_CALL_FUEL.saturating_add(engine::HOST_BYTE_FUEL.saturating_mul(bytes as u64));
+    let price = limits::HOST_CALL_FUEL.saturating_add(limits::HOST_BYTE_FUEL.saturating_mul(bytes as u64));
     match store.get_fuel()?.checked_sub(price) {
         Some(left) => store.set_fuel(left),
         None => {

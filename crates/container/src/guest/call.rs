@@ -1,8 +1,9 @@
 //! One call as values: what goes into a region, what comes out.
 
+use alloc::{string::String, vec::Vec};
 use alloy_primitives::{Address, B256};
+use core::fmt;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Everything a guest can learn beside its input, fixed before the call starts.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

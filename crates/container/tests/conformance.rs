@@ -1,4 +1,4 @@
-//! What guests can do, and what they cannot: the same table in worker processes and in process.
+//! What guests can do, and what they cannot: the same table in worker processes, in virtual machines and in process.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -10,9 +10,12 @@ use cryptlet_primitives::{InvocationMode, ResultStatus};
 use std::sync::Arc;
 use support::*;
 
-/// Both providers; whatever holds for one must hold for the other.
+/// All providers; whatever holds for one must hold for the others.
 fn providers() -> Vec<Box<dyn IsolationProvider>> {
-    vec![Box::new(provider(1)), Box::new(InsecureInProcess::insecure_new().unwrap())]
+    let mut all: Vec<Box<dyn IsolationProvider>> =
+        vec![Box::new(provider(1)), Box::new(InsecureInProcess::insecure_new().unwrap())];
+    all.extend(vm_provider(1).map(|vm| Box::new(vm) as Box<dyn IsolationProvider>));
+    all
 }
 
 fn trap(provider: &dyn IsolationProvider, component: Vec<u8>) -> String {

@@ -1,5 +1,5 @@
 //! Generated modules: whatever a compiler might emit, the same call gives the same output and the same units, in a pooled worker
-//! and in a fresh engine, run again and compiled at another level of optimisation; and none of them harms its host.
+//! in a virtual machine and in a fresh engine, run again and compiled at another level of optimisation; and none of them harms its host.
 //!
 //! `CRYPTLET_GENERATED_MODULES=10000` runs the long form; every module is made from its number alone.
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -158,7 +158,7 @@ fn module(number: u64) -> Vec<u8> {
 #[test]
 fn generated_modules_end_the_same_however_they_are_run() {
     let few = std::env::var("CRYPTLET_GENERATED_MODULES").ok().and_then(|text| text.parse().ok()).unwrap_or(FEW);
-    let pooled = provider(1);
+    let (pooled, machines) = (provider(1), vm_provider(1));
     let (fresh, plain) =
         (InsecureInProcess::insecure_new().unwrap(), InsecureInProcess::insecure_unoptimised().unwrap());
     let workers = pooled.worker_ids();
@@ -182,6 +182,9 @@ fn generated_modules_end_the_same_however_they_are_run() {
         let first = of(&pooled, true);
         assert_eq!(first, of(&fresh, false), "module {number}: pooled and fresh");
         assert_eq!(first, of(&plain, false), "module {number}: optimised and not");
+        if let Some(machines) = &machines {
+            assert_eq!(first, of(machines, true), "module {number}: in a process and in a virtual machine");
+        }
         if first.2 == ResultStatus::Ok as u8 { ended += 1 } else { trapped += 1 }
     }
     assert_eq!(pooled.worker_ids(), workers, "no worker died");

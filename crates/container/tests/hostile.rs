@@ -4,9 +4,12 @@
 
 mod support;
 
-use cryptlet_container::{Configured, ContainerFault, InsecureInProcess, IsolationProvider, ProcessProvider};
+use cryptlet_container::{Configured, ContainerFault, InsecureInProcess, IsolationProvider};
 use cryptlet_primitives::ResultStatus;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use support::*;
 
 /// What it is, how it is made, and words of what becomes of it.
@@ -210,28 +213,51 @@ fn the_corpus_has_its_size() {
     assert!(REFUSED.len() + TRAPPED.len() >= 40, "{}", REFUSED.len() + TRAPPED.len());
 }
 
+/// A provider, and how to ask it for its workers.
+type Supervised = (Arc<dyn IsolationProvider>, Box<dyn Fn() -> Vec<u32>>);
+
+/// One with worker processes, and one with virtual machines in them.
+fn supervised() -> Vec<Supervised> {
+    let processes = Arc::new(provider(1));
+    let mut all: Vec<Supervised> = vec![(Arc::clone(&processes) as _, Box::new(move || processes.worker_ids()))];
+    if let Some(machines) = vm_provider(1).map(Arc::new) {
+        all.push((Arc::clone(&machines) as _, Box::new(move || machines.worker_ids())));
+    }
+    all
+}
+
 #[test]
 fn what_must_not_run_is_refused_with_the_reason_and_the_jail_is_gone() {
-    let provider = provider(1);
+    for (provider, _) in supervised() {
+        refuses_what_must_not_run(&*provider);
+    }
+}
+
+fn refuses_what_must_not_run(provider: &dyn IsolationProvider) {
     for (name, make, expected) in REFUSED {
         let since = Instant::now();
-        let fault = Configured::new(make().into()).measure(&provider).map(|_| ()).unwrap_err();
+        let fault = Configured::new(make().into()).measure(provider).map(|_| ()).unwrap_err();
         assert!(matches!(fault, ContainerFault::Guest(_)), "{name}: {fault}");
         assert!(fault.to_string().contains(expected), "{name}: {fault}");
         assert!(since.elapsed() < Duration::from_secs(60), "{name}: {:?}", since.elapsed());
     }
-    assert_eq!(&call(&start(&provider, echo()), b"still here").output[..], b"still here");
+    assert_eq!(&call(&start(provider, echo()), b"still here").output[..], b"still here");
 }
 
 #[test]
 fn what_misbehaves_is_stopped_within_its_budget_by_the_same_workers_whose_memory_returns() {
-    let provider = provider(1);
-    let witness = start(&provider, echo());
+    for (provider, workers_of) in supervised() {
+        stops_what_misbehaves(&*provider, &*workers_of);
+    }
+}
+
+fn stops_what_misbehaves(provider: &dyn IsolationProvider, workers_of: &dyn Fn() -> Vec<u32>) {
+    let witness = start(provider, echo());
     call(&witness, b"warm");
-    let workers = provider.worker_ids();
+    let workers = workers_of();
     let before = resident_kib(&workers);
     for (name, make, expected) in TRAPPED {
-        let container = start(&provider, make());
+        let container = start(provider, make());
         let since = Instant::now();
         let answer = call(&container, b"input");
         assert_eq!(answer.result.status, ResultStatus::Error as u8, "{name}");
@@ -241,15 +267,16 @@ fn what_misbehaves_is_stopped_within_its_budget_by_the_same_workers_whose_memory
         assert!(since.elapsed() < Duration::from_secs(20), "{name}: {:?}", since.elapsed());
         assert_eq!(&call(&witness, b"next").output[..], b"next", "after {name}");
     }
-    assert_eq!(provider.worker_ids(), workers, "no worker died of any of them");
+    assert_eq!(workers_of(), workers, "no worker died of any of them");
     let after = resident_kib(&workers);
     // Code of the corpus stays loaded; the hundreds of megabytes that it asked for do not.
     assert!(after < before + 32 * 1024, "{before} KiB before, {after} KiB after");
 }
 
 #[test]
-fn every_run_of_the_corpus_ends_the_same_in_workers_and_in_process() {
-    let (workers, here): (ProcessProvider, _) = (provider(1), InsecureInProcess::insecure_new().unwrap());
+fn every_run_of_the_corpus_ends_the_same_in_workers_in_machines_and_in_process() {
+    let (workers, machines) = (provider(1), vm_provider(1));
+    let here = InsecureInProcess::insecure_new().unwrap();
     for (name, make, _) in TRAPPED {
         let run = |provider: &dyn IsolationProvider| {
             let answer = call(&start(provider, make()), b"input");
@@ -258,6 +285,10 @@ fn every_run_of_the_corpus_ends_the_same_in_workers_and_in_process() {
         let (one, two, three) = (run(&workers), run(&workers), run(&here));
         assert_eq!(one, two, "{name}: two runs");
         assert_eq!(one, three, "{name}: pooled and fresh");
+        if let Some(machines) = &machines {
+            assert_eq!(one, run(machines), "{name}: in a process and in a virtual machine");
+            assert_eq!(one, run(machines), "{name}: in a virtual machine, again");
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 mod support;
 
 use cryptlet_container::{
-    Configured, Container, ContainerFault, GuestCode, IsolationProvider, Kind, ProcessProvider, ProgramSpec, Runtime,
-    Silent, check_signature,
+    Configured, Container, ContainerFault, GuestCode, IsolationProvider, Kind, ProgramSpec, Runtime, Silent,
+    check_signature,
 };
 use cryptlet_primitives::{FabricAnswer, InvocationMode, ResultStatus, UnavailableReason};
 use std::sync::Arc;
@@ -88,11 +88,18 @@ fn ask(container: &Container, input: &[u8]) -> Result<FabricAnswer, ContainerFau
     container.call(&invocation(container, input), &TERMS)
 }
 
-fn for_each(test: impl Fn(&ProcessProvider, Guests)) {
-    let provider = provider(2);
+/// Every kind in processes, and those that virtual machines take in these.
+fn for_each(test: impl Fn(&dyn IsolationProvider, Guests)) {
+    let processes = provider(2);
     for guests in all() {
         eprintln!("kind {}", guests.kind);
-        test(&provider, guests);
+        test(&processes, guests);
+    }
+    if let Some(machines) = vm_provider(2) {
+        for guests in all().into_iter().filter(|guests| guests.kind == Kind::Wasm) {
+            eprintln!("kind {} in virtual machines", guests.kind);
+            test(&machines, guests);
+        }
     }
 }
 

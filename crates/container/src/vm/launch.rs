@@ -18,7 +18,8 @@ const ENTRIES: u64 = 512;
 
 /// `CR0`: protection, paging, write protection, native floating point.
 const CR0: u64 = 1 << 31 | 1 << 18 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1;
-/// `CR4`: physical address extension, SSE; reading the time stamp is for ring 0 only, of which there is none.
+/// `CR4`: physical address extension, SSE; reading the time stamp is for ring 0 only, of which there is none
+/// (KVM that shares its own page tables and control registers with guests, `kvm-pvm`, does not honour that).
 const CR4: u64 = 1 << 10 | 1 << 9 | 1 << 5 | 1 << 2;
 /// `EFER`: long mode, pages that are never executed; no `syscall`.
 const EFER: u64 = 1 << 11 | 1 << 10 | 1 << 8;
@@ -29,7 +30,7 @@ const TASK_HEADER_BYTES: u16 = 104;
 /// Offset in it of the place of that list.
 const PORTS_AT: usize = 102;
 /// Bytes of the list: a bit for each port of the door, and the byte of ones that ends it.
-const PORTS_BYTES: u16 = 2;
+const PORTS_BYTES: u16 = 4;
 
 /// What may be done with a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +119,7 @@ pub(super) fn lay_out(memory: &mut [u8], image: &GuestImage, code_bytes: u64, te
 /// The list of ports, which lies in a task state segment: the door, and no other.
 pub(super) fn list_ports(memory: &mut [u8]) {
     memory[PORTS_AT..PORTS_AT + 2].copy_from_slice(&TASK_HEADER_BYTES.to_le_bytes());
-    let closed = u16::MAX << port::COUNT;
+    let closed = u32::MAX << port::CLOSED;
     let at = usize::from(TASK_HEADER_BYTES);
     memory[at..at + usize::from(PORTS_BYTES)].copy_from_slice(&closed.to_le_bytes());
 }

@@ -42,22 +42,22 @@ pub(crate) const CODE: Region = Region { start: 0x2000_0000, bytes: 512 << 20 };
 pub(crate) const TABLES: Region = Region { start: 0x4000_0000, bytes: 4 << 20 };
 
 /// The one door: writing a word to one of these ports. The word is a number of bytes in the mailbox, or zero. Writing to
-/// any other is a fault like any.
+/// any other is a fault like any. They are four apart, since a word is written to four neighbours.
 pub(crate) mod port {
     /// The code was refused: a `GuestRefusal` lies in the mailbox.
     pub(crate) const REFUSED: u16 = 0;
     /// The code is loaded; the word is zero. Every call starts from this very state.
-    pub(crate) const READY: u16 = 1;
+    pub(crate) const READY: u16 = 4;
     /// The call has ended: a `CallAnswer` lies in the mailbox.
-    pub(crate) const ANSWER: u16 = 2;
+    pub(crate) const ANSWER: u16 = 8;
     /// A log line lies in the mailbox; the machine goes on.
-    pub(crate) const LOG: u16 = 3;
+    pub(crate) const LOG: u16 = 12;
     /// The text of a panic lies in the mailbox.
-    pub(crate) const PANIC: u16 = 4;
+    pub(crate) const PANIC: u16 = 16;
     /// A forbidden thing was done and nothing happened; the word is its number. Only in self-tests.
-    pub(crate) const SURVIVED: u16 = 5;
-    /// How many there are.
-    pub(crate) const COUNT: u16 = 6;
+    pub(crate) const SURVIVED: u16 = 20;
+    /// The first that is closed.
+    pub(crate) const CLOSED: u16 = 24;
 }
 
 /// Forbidden things that the machine tries when it is told to, each of which must be its end.
@@ -69,34 +69,36 @@ pub(crate) enum Probe {
     WriteOwnText = 1,
     ExecuteHeap = 2,
     ExecuteStack = 3,
-    ReadPageTables = 4,
-    ReadNothing = 5,
-    WriteCode = 6,
-    SystemCall = 7,
-    ReadClock = 8,
-    LoadPageTables = 9,
+    ExecuteMemory = 4,
+    WriteCode = 5,
+    ExecuteCode = 6,
+    ReadPageTables = 7,
+    ReadTask = 8,
+    ReadNothing = 9,
     PastTheMailbox = 10,
-    Interrupt = 11,
-    Halt = 12,
-    AnotherPort = 13,
-    ReadTask = 14,
+    LoadPageTables = 11,
+    SystemCall = 12,
+    Interrupt = 13,
+    Halt = 14,
+    AnotherPort = 15,
 }
 
 impl Probe {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::WriteOwnText,
         Self::ExecuteHeap,
         Self::ExecuteStack,
-        Self::ReadPageTables,
-        Self::ReadNothing,
+        Self::ExecuteMemory,
         Self::WriteCode,
-        Self::SystemCall,
-        Self::ReadClock,
-        Self::LoadPageTables,
+        Self::ExecuteCode,
+        Self::ReadPageTables,
+        Self::ReadTask,
+        Self::ReadNothing,
         Self::PastTheMailbox,
+        Self::LoadPageTables,
+        Self::SystemCall,
         Self::Interrupt,
         Self::Halt,
         Self::AnotherPort,
-        Self::ReadTask,
     ];
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     door,
-    layout::{CODE, HEAP, IMAGE, MAILBOX, Probe, TABLES, TASK, port},
+    layout::{CODE, HEAP, IMAGE, MAILBOX, MEMORY, Probe, TABLES, TASK, port},
 };
 use alloc::{boxed::Box, vec};
 use core::{arch::asm, mem, ptr};
@@ -33,16 +33,21 @@ unsafe fn attempt(probe: Probe) {
                 let code = [RETURN; 16];
                 mem::transmute::<*const u8, extern "C" fn()>(ptr::from_ref(core::hint::black_box(&code)).cast())();
             }
+            Probe::ExecuteMemory => {
+                at(MEMORY.start).write_volatile(RETURN);
+                mem::transmute::<*mut u8, extern "C" fn()>(at(MEMORY.start))();
+            }
+            // The host filled it with returns.
+            Probe::ExecuteCode => mem::transmute::<*mut u8, extern "C" fn()>(at(CODE.start))(),
             Probe::ReadPageTables => drop(at(TABLES.start).read_volatile()),
             Probe::ReadNothing => drop(at(0x1000).read_volatile()),
             Probe::WriteCode => at(CODE.start).write_volatile(RETURN),
             Probe::SystemCall => asm!("syscall", out("rcx") _, out("r11") _, inout("rax") 39 => _),
-            Probe::ReadClock => asm!("rdtsc", out("eax") _, out("edx") _),
             Probe::LoadPageTables => asm!("mov cr3, {}", in(reg) 0_u64),
             Probe::PastTheMailbox => at(MAILBOX.end()).write_volatile(0),
             Probe::Interrupt => asm!("int 0x80", inout("rax") 20 => _),
             Probe::ReadTask => drop(at(TASK.start).read_volatile()),
-            Probe::AnotherPort => door::say(port::COUNT, 0),
+            Probe::AnotherPort => door::say(port::CLOSED, 0),
             Probe::Halt => asm!("hlt"),
         }
     }

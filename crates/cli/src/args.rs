@@ -91,6 +91,15 @@ fn seconds_as_ms(text: &str) -> Result<u64, String> {
     Ok(milliseconds as u64)
 }
 
+/// Isolation providers that a host can be started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// Sandboxed processes
+    Process,
+    /// Virtual machines in sandboxed processes, for components only; needs /dev/kvm
+    Vm,
+}
+
 /// How the dry runs of `eth_call` and `eth_estimateGas` are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Simulation {
@@ -232,6 +241,9 @@ pub(crate) struct NodeArgs {
     /// Container workers of the embedded host; by default one per core
     #[arg(long, value_name = "N", help_heading = "Cryptlet fabric")]
     pub(crate) workers: Option<usize>,
+    /// What keeps the cryptlets of the embedded host apart
+    #[arg(long, value_enum, default_value_t = Isolation::Process, help_heading = "Cryptlet fabric")]
+    pub(crate) isolation: Isolation,
     /// How eth_call and eth_estimateGas treat calls to cryptlets
     #[arg(long, value_enum, default_value_t = Simulation::Registered, help_heading = "Cryptlet fabric")]
     pub(crate) simulation: Simulation,
@@ -473,6 +485,9 @@ pub(crate) struct ServeArgs {
     /// Container workers; by default one per core
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// What keeps cryptlets apart, and the host from them
+    #[arg(long, value_enum, default_value_t = Isolation::Process)]
+    pub(crate) isolation: Isolation,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

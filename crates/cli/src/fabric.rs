@@ -46,7 +46,7 @@ impl FabricAccess {
         if let Some(access) = Self::elsewhere(&args.fabric, domain, options.clone()).await? {
             return Ok(access);
         }
-        let embedded = Embedded::start(folder, args.workers).await?;
+        let embedded = Embedded::start(folder, args.workers, args.isolation).await?;
         let client = FabricClient::in_process(&embedded.host, options);
         Ok(Self { client, embedded: Some(embedded) })
     }

@@ -54,7 +54,7 @@ struct Ready {
 }
 
 async fn serve(args: ServeArgs) -> Result<ExitCode> {
-    let parts = host_parts(&args.datadir, &args.vault, args.workers)?;
+    let parts = host_parts(&args.datadir, &args.vault, args.workers, args.isolation)?;
     // The door is opened before the descriptor that names it is signed.
     let listen = free_port(args.listen).with_context(|| format!("{} cannot be listened on", args.listen))?;
     let config = HostConfig {

@@ -1,6 +1,6 @@
 //! What a host of this process runs on: workers of this very binary, the system's clock and randomness, and a vault.
 
-use crate::args::VaultArgs;
+use crate::args::{Isolation, VaultArgs};
 use anyhow::{Context, Result, ensure};
 use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
@@ -14,7 +14,12 @@ use zeroize::Zeroizing;
 const PASSPHRASE_BYTES_MAX: u64 = 4096;
 
 /// Starts the workers and opens the vault.
-pub(crate) fn host_parts(folder: &Path, vault: &VaultArgs, workers: Option<usize>) -> Result<HostParts> {
+pub(crate) fn host_parts(
+    folder: &Path,
+    vault: &VaultArgs,
+    workers: Option<usize>,
+    isolation: Isolation,
+) -> Result<HostParts> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let entropy = Arc::new(SystemEntropy);
     let vault = open_vault(folder, vault)?;
@@ -23,8 +28,11 @@ pub(crate) fn host_parts(folder: &Path, vault: &VaultArgs, workers: Option<usize
         None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     let command = WorkerCommand { program: std::env::current_exe()?, arguments: vec!["worker".into()] };
-    let launcher =
-        WasmLauncher::in_processes(command, workers, &folder.join("compiled"), vault.as_ref(), entropy.as_ref())?;
+    let start = match isolation {
+        Isolation::Process => WasmLauncher::in_processes,
+        Isolation::Vm => WasmLauncher::in_machines,
+    };
+    let launcher = start(command, workers, &folder.join("compiled"), vault.as_ref(), entropy.as_ref())?;
     Ok(HostParts { launcher: Arc::new(launcher), vault, clock: Arc::new(SystemClock), entropy })
 }
 

@@ -1,7 +1,7 @@
 //! A host inside a dev node.
 
 use crate::{
-    args::VaultArgs,
+    args::{Isolation, VaultArgs},
     host_parts::{free_port, host_parts},
 };
 use anyhow::Result;
@@ -33,11 +33,11 @@ pub(super) struct DevDoor {
 }
 
 impl Embedded {
-    pub(super) async fn start(folder: &Path, workers: Option<usize>) -> Result<Self> {
+    pub(super) async fn start(folder: &Path, workers: Option<usize>, isolation: Isolation) -> Result<Self> {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listen = free_port(any_port)?;
         let config = HostConfig { endpoints: vec![listen.to_string()], ..HostConfig::new(folder) };
-        let host = Host::start(config, host_parts(folder, &VaultArgs::default(), workers)?)?;
+        let host = Host::start(config, host_parts(folder, &VaultArgs::default(), workers, isolation)?)?;
         let wire = host.serve_tls(listen).await?;
         let plate = host.serve_descriptor(any_port).await?;
         let identity = host.enroll("dev-operator", Role::Operator)?;

@@ -13,6 +13,10 @@ mod in_process;
 mod instance;
 mod making;
 mod process;
+#[cfg(target_arch = "x86_64")]
+mod vm;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "vm_absent.rs"]
 mod vm;
 
 pub use in_process::InsecureInProcess;

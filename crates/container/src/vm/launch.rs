@@ -14,7 +14,11 @@ const USER: u64 = 1 << 2;
 /// Accessed and dirty, set from the beginning so that the processor has nothing to note.
 const SEEN: u64 = 1 << 5 | 1 << 6;
 const NEVER_EXECUTE: u64 = 1 << 63;
+/// An entry that maps two megabytes at once.
+const LARGE: u64 = 1 << 7;
 const ENTRIES: u64 = 512;
+/// Bytes of a large page.
+const LARGE_PAGE_BYTES: u64 = PAGE_BYTES * ENTRIES;
 
 /// `CR0`: protection, paging, write protection, native floating point.
 const CR0: u64 = 1 << 31 | 1 << 18 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1;
@@ -82,7 +86,16 @@ impl<'a> PageTables<'a> {
                 self.next += PAGE_BYTES;
             }
             let table = self.at(slot) & !0xfff;
-            self.put(table + lower * 8, page * PAGE_BYTES | access.bits());
+            self.put(table + lower * 8, (page * PAGE_BYTES) | access.bits());
+        }
+    }
+
+    /// Maps whole large pages to themselves, in their own two megabytes: as the others, with fewer tables.
+    fn map_large(&mut self, region: Region, access: Access) {
+        assert!((region.start | region.bytes).is_multiple_of(LARGE_PAGE_BYTES), "not large pages");
+        for page in region.start / LARGE_PAGE_BYTES..region.end() / LARGE_PAGE_BYTES {
+            assert!(page < ENTRIES, "a page beyond the first gigabyte");
+            self.put(TABLES.start + 2 * PAGE_BYTES + page * 8, (page * LARGE_PAGE_BYTES) | access.bits() | LARGE);
         }
     }
 
@@ -108,7 +121,10 @@ pub(super) fn lay_out(memory: &mut [u8], image: &GuestImage, code_bytes: u64, te
         };
         tables.map(segment.start, segment.bytes, access);
     }
-    for Region { start, bytes } in [STACK, MAILBOX, HEAP, MEMORY] {
+    for region in [HEAP, MEMORY] {
+        tables.map_large(region, Access::Write);
+    }
+    for Region { start, bytes } in [STACK, MAILBOX] {
         tables.map(start, bytes, Access::Write);
     }
     tables.map(TASK.start, TASK.bytes, Access::None);
@@ -222,7 +238,10 @@ mod tests {
         for upper in 0..ENTRIES {
             let entry = tables.at(TABLES.start + 2 * PAGE_BYTES + upper * 8);
             for lower in (0..ENTRIES).filter(|_| entry != 0) {
-                let page = tables.at((entry & !0xfff) + lower * 8);
+                let page = match entry & LARGE {
+                    0 => tables.at((entry & !0xfff) + lower * 8),
+                    _ => (entry ^ LARGE) + lower * PAGE_BYTES,
+                };
                 if page != 0 {
                     pages.push(((upper * ENTRIES + lower) * PAGE_BYTES, page));
                 }

@@ -1,7 +1,7 @@
 //! One machine: a program with one cryptlet's code, and calls of it.
 
 use super::{
-    image::{self, GuestImage},
+    image::{self, GuestImage, Segment},
     launch,
     layout::{CODE, HEAP, MAILBOX, MEMORY, PAGE_BYTES, Probe, Region, STACK, TABLES, TASK, port},
     ram::{Contents, Ram},
@@ -13,7 +13,7 @@ use crate::{
 };
 use kvm_bindings::{kvm_fpu, kvm_regs, kvm_sregs, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
-use std::{io, ops::Range};
+use std::{io, ops::Range, rc::Rc};
 
 /// Longest text of a panic that is passed on, in bytes.
 const PANIC_BYTES_MAX: usize = 1024;
@@ -52,6 +52,12 @@ pub(crate) enum LoadFault {
     Machine(#[from] MachineFault),
 }
 
+/// The program for machines, as they share it.
+pub(crate) struct Program {
+    image: GuestImage,
+    constants: Vec<Rc<Ram>>,
+}
+
 /// A machine that stands at the moment before a call.
 pub(crate) struct Machine {
     // Dropped in this order: the memory goes last.
@@ -62,7 +68,9 @@ pub(crate) struct Machine {
 }
 
 struct Memory {
-    image: Ram,
+    /// Segments of the program: those that are never written are the same in all machines.
+    constants: Vec<Rc<Ram>>,
+    data: Vec<Ram>,
     stack: Ram,
     mailbox: Ram,
     heap: Ram,
@@ -78,7 +86,7 @@ struct Snapshot {
     registers: kvm_regs,
     special: kvm_sregs,
     floating: kvm_fpu,
-    image: Contents,
+    data: Vec<Contents>,
     stack: Contents,
     mailbox: Contents,
     heap: Contents,
@@ -95,13 +103,13 @@ enum Said {
 
 impl Machine {
     /// Boots a machine with this code and stops before the first call.
-    pub(crate) fn load(kvm: &Kvm, image: &GuestImage, code: &[u8]) -> Result<Self, LoadFault> {
+    pub(crate) fn load(kvm: &Kvm, program: &Program, code: &[u8]) -> Result<Self, LoadFault> {
         if code.len() as u64 > CODE.bytes {
             let reason = format!("{} bytes of machine code; a machine takes {}", code.len(), CODE.bytes);
             return Err(GuestRefusal::CompileLimit(reason).into());
         }
         let text = image::text_of(code).map_err(|fault| GuestRefusal::Invalid(fault.to_string()))?;
-        let mut machine = Self::launch(kvm, image, (code, text), Probe::Nothing)?;
+        let mut machine = Self::launch(kvm, program, (code, text), Probe::Nothing)?;
         match machine.run()? {
             Said::Ready => {}
             Said::Refused(bytes) => {
@@ -117,9 +125,9 @@ impl Machine {
     }
 
     /// Has a machine try something forbidden. Ends in a fault, if the wall holds.
-    pub(crate) fn probe(kvm: &Kvm, image: &GuestImage, probe: Probe) -> Result<(), MachineFault> {
+    pub(crate) fn probe(kvm: &Kvm, program: &Program, probe: Probe) -> Result<(), MachineFault> {
         let code = [0xc3; PAGE_BYTES as usize];
-        Self::launch(kvm, image, (&code, 0..0), probe)?.run().map(drop)
+        Self::launch(kvm, program, (&code, 0..0), probe)?.run().map(drop)
     }
 
     /// Runs one call, with log lines given to `log` as they come. Afterwards the machine is what it was before, to the last bit;
@@ -149,13 +157,11 @@ impl Machine {
 
     fn launch(
         kvm: &Kvm,
-        image: &GuestImage,
+        program: &Program,
         (code, text): (&[u8], Range<u64>),
         probe: Probe,
     ) -> Result<Self, MachineFault> {
-        let mut ram = Memory::new(image, code)?;
-        launch::lay_out(ram.tables.bytes_mut(), image, code.len() as u64, text);
-        launch::list_ports(ram.task.bytes_mut());
+        let ram = Memory::new(program, code, text)?;
         let vm = kvm.create_vm()?;
         for (slot, ram) in (0..).zip(ram.all()) {
             let region = kvm_userspace_memory_region {
@@ -170,7 +176,7 @@ impl Machine {
         }
         let processor = vm.create_vcpu(0)?;
         processor.set_sregs(&launch::special_registers(processor.get_sregs()?))?;
-        processor.set_regs(&launch::registers(image, code.len() as u64, probe))?;
+        processor.set_regs(&launch::registers(&program.image, code.len() as u64, probe))?;
         Ok(Self { processor, _vm: vm, ram, before_call: Snapshot::default() })
     }
 
@@ -179,7 +185,7 @@ impl Machine {
         loop {
             match self.processor.run() {
                 Ok(VcpuExit::IoOut(port, word)) => {
-                    let word = <[u8; 4]>::try_from(&*word).map(u32::from_le_bytes);
+                    let word = <[u8; 4]>::try_from(word).map(u32::from_le_bytes);
                     let word = word.map_err(|_| MachineFault::NoDoor(format!("port {port:#x}")))?;
                     return self.said(port, word);
                 }
@@ -233,7 +239,7 @@ impl Machine {
             registers: self.processor.get_regs()?,
             special: self.processor.get_sregs()?,
             floating: self.processor.get_fpu()?,
-            image: self.ram.image.contents()?,
+            data: self.ram.data.iter_mut().map(Ram::contents).collect::<Result<_, _>>()?,
             stack: self.ram.stack.contents()?,
             mailbox: self.ram.mailbox.contents()?,
             heap: self.ram.heap.contents()?,
@@ -246,7 +252,9 @@ impl Machine {
         self.processor.set_regs(&before.registers)?;
         self.processor.set_sregs(&before.special)?;
         self.processor.set_fpu(&before.floating)?;
-        self.ram.image.put_back(&before.image)?;
+        for (data, before) in self.ram.data.iter_mut().zip(&before.data) {
+            data.put_back(before)?;
+        }
         self.ram.stack.put_back(&before.stack)?;
         self.ram.mailbox.put_back(&before.mailbox)?;
         self.ram.heap.put_back(&before.heap)?;
@@ -254,11 +262,30 @@ impl Machine {
     }
 }
 
+impl Program {
+    /// Puts the program's constant segments into memory.
+    pub(crate) fn new(image: GuestImage) -> io::Result<Self> {
+        let constants = image.segments.iter().filter(|segment| !segment.is_writable);
+        let constants = constants.map(|segment| segment.in_memory().map(Rc::new)).collect::<io::Result<_>>()?;
+        Ok(Self { image, constants })
+    }
+}
+
+impl Segment {
+    fn in_memory(&self) -> io::Result<Ram> {
+        let mut ram = Ram::new(Region { start: self.start, bytes: self.bytes })?;
+        ram.bytes_mut()[..self.contents.len()].copy_from_slice(&self.contents);
+        Ok(ram)
+    }
+}
+
 impl Memory {
-    fn new(image: &GuestImage, code: &[u8]) -> Result<Self, MachineFault> {
+    fn new(program: &Program, code: &[u8], text: Range<u64>) -> io::Result<Self> {
         let code_bytes = (code.len() as u64).next_multiple_of(PAGE_BYTES).max(PAGE_BYTES);
+        let data = program.image.segments.iter().filter(|segment| segment.is_writable);
         let mut memory = Self {
-            image: Ram::new(super::layout::IMAGE)?,
+            constants: program.constants.clone(),
+            data: data.map(Segment::in_memory).collect::<io::Result<_>>()?,
             stack: Ram::new(STACK)?,
             mailbox: Ram::new(MAILBOX)?,
             heap: Ram::new(HEAP)?,
@@ -267,16 +294,15 @@ impl Memory {
             tables: Ram::new(TABLES)?,
             task: Ram::new(TASK)?,
         };
-        for segment in &image.segments {
-            let at = (segment.start - memory.image.region.start) as usize;
-            memory.image.bytes_mut()[at..][..segment.contents.len()].copy_from_slice(&segment.contents);
-        }
         memory.code.bytes_mut()[..code.len()].copy_from_slice(code);
+        launch::lay_out(memory.tables.bytes_mut(), &program.image, code_bytes, text);
+        launch::list_ports(memory.task.bytes_mut());
         Ok(memory)
     }
 
-    fn all(&self) -> [&Ram; 8] {
-        [&self.image, &self.stack, &self.mailbox, &self.heap, &self.memory, &self.code, &self.tables, &self.task]
+    fn all(&self) -> impl Iterator<Item = &Ram> {
+        let rest = [&self.stack, &self.mailbox, &self.heap, &self.memory, &self.code, &self.tables, &self.task];
+        self.constants.iter().map(Rc::as_ref).chain(&self.data).chain(rest)
     }
 }
 

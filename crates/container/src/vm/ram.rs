@@ -5,7 +5,7 @@ use std::{io, ptr, slice};
 
 const PAGE: usize = PAGE_BYTES as usize;
 /// Pages beyond the snapshot that stay with the machine after a call; with more, all go back to the system.
-const KEPT_PAGES_MAX: usize = 1024;
+const KEPT_PAGES_MAX: usize = 128;
 /// Stretches that are given back one by one; with more, all go back at once.
 const GAPS_MAX: usize = 64;
 

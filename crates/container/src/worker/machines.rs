@@ -4,7 +4,7 @@ use super::ChildError;
 use crate::{
     engine::EngineProfile,
     sandbox::{self, Profile, Protection, ResourceBounds},
-    vm::{self, GuestImage, LoadFault, Machine},
+    vm::{self, GuestImage, LoadFault, Machine, Program},
     wire::{Channel, EngineKind, FRAME_BYTES_MAX, FromWorker, MachineTask, PROTOCOL_VERSION, Ready, ToWorker},
 };
 use alloy_primitives::B256;
@@ -18,14 +18,15 @@ const REASON_BYTES_MAX: usize = 1024;
 pub(super) fn serve(mut channel: Channel, bounds: &ResourceBounds) -> Result<(), ChildError> {
     let task: MachineTask = channel.receive(TASK_BYTES_MAX, None)?;
     let image = GuestImage::parse(&channel.receive_raw(task.image_bytes as usize, None)?)?;
+    let program = Program::new(image).map_err(|error| ChildError::NoMachines(error.to_string()))?;
     let kvm = vm::open().map_err(ChildError::NoMachines)?;
     let mut report = sandbox::enter(Profile::RunInVm, bounds);
-    report.note(Protection::VirtualMachine, vm::try_the_walls(&kvm, &image));
+    report.note(Protection::VirtualMachine, vm::try_the_walls(&kvm, &program));
     let profile = EngineProfile::current().digest();
     channel.send(&Ready { version: PROTOCOL_VERSION, profile, report })?;
     let mut machines = HashMap::new();
     loop {
-        let Some(answer) = serve_one(&mut channel, &mut machines, (&kvm, &image))? else { return Ok(()) };
+        let Some(answer) = serve_one(&mut channel, &mut machines, (&kvm, &program))? else { return Ok(()) };
         channel.send(&answer)?;
     }
 }
@@ -34,13 +35,13 @@ pub(super) fn serve(mut channel: Channel, bounds: &ResourceBounds) -> Result<(),
 fn serve_one(
     channel: &mut Channel,
     machines: &mut HashMap<B256, Machine>,
-    (kvm, image): (&Kvm, &GuestImage),
+    (kvm, program): (&Kvm, &Program),
 ) -> Result<Option<FromWorker>, ChildError> {
     match channel.receive(FRAME_BYTES_MAX, None)? {
         ToWorker::Load { engine: EngineKind::Evm, .. } => Ok(None),
         ToWorker::Load { artefact, engine: EngineKind::Wasm, bytes } => {
             let code = channel.receive_raw(bytes as usize, None)?;
-            Ok(Some(match Machine::load(kvm, image, &code) {
+            Ok(Some(match Machine::load(kvm, program, &code) {
                 Ok(machine) => {
                     machines.insert(artefact, machine);
                     FromWorker::Loaded
@@ -51,7 +52,7 @@ fn serve_one(
         }
         ToWorker::Unload { artefact } => {
             machines.remove(&artefact);
-            serve_one(channel, machines, (kvm, image))
+            serve_one(channel, machines, (kvm, program))
         }
         ToWorker::Call { artefact, inputs, input } => {
             let Some(machine) = machines.get_mut(&artefact) else { return Ok(None) };

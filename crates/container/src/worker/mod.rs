@@ -1,6 +1,7 @@
 //! What a child process does: say hello, lock itself in, serve one role until its channel closes.
 
 mod compiler;
+#[cfg(target_arch = "x86_64")]
 mod machines;
 mod program;
 mod runner;
@@ -27,10 +28,15 @@ enum ChildError {
     Wire(#[from] WireError),
     #[error("the program could not be executed: {0}")]
     NotExecuted(std::io::Error),
+    #[cfg(target_arch = "x86_64")]
     #[error(transparent)]
     Image(#[from] crate::vm::ImageFault),
+    #[cfg(target_arch = "x86_64")]
     #[error("{0}")]
     NoMachines(String),
+    #[cfg(not(target_arch = "x86_64"))]
+    #[error("virtual machines run on x86-64 only")]
+    NoMachines,
     #[error(transparent)]
     Engine(#[from] crate::fault::ContainerFault),
 }
@@ -56,7 +62,10 @@ fn serve() -> Result<(), ChildError> {
     }
     let kept = match hello.role {
         Role::Program => return program::become_program(channel, &hello.bounds),
+        #[cfg(target_arch = "x86_64")]
         Role::RunInVm => return machines::serve(channel, &hello.bounds),
+        #[cfg(not(target_arch = "x86_64"))]
+        Role::RunInVm => return Err(ChildError::NoMachines),
         Role::Run => Profile::Run,
         Role::Compile => Profile::Compile,
         Role::Sign => Profile::Sign,

@@ -5,7 +5,7 @@ use crate::{Entropy, error::HostError, vault::Vault};
 use alloy_primitives::B256;
 use cryptlet_container::{
     ArtefactCache, CallOut, CallTerms, Configured, Container, ContainerFault, EngineProfile, GuestCode,
-    InsecureInProcess, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, WorkerCommand,
+    InsecureInProcess, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, VmProvider, WorkerCommand,
 };
 use cryptlet_primitives::{CodeDigest, FabricAnswer, FabricFault, Invocation};
 use std::{fmt, num::NonZeroUsize, path::Path, sync::Arc};
@@ -36,12 +36,19 @@ impl WasmLauncher {
         vault: &dyn Vault,
         entropy: &dyn Entropy,
     ) -> Result<Self, HostError> {
-        let cache = ArtefactCache::open(cache_folder, *cache_key(vault, entropy)?).map_err(did_not_start)?;
-        let mut config = ProcessConfig::new(command);
-        config.pool.workers = workers;
-        config.signers = workers;
-        config.cache = Some(cache);
-        Self::with_config(config)
+        Self::with_config(config_of(command, workers, cache_folder, (vault, entropy))?)
+    }
+
+    /// Isolation `vm`: virtual machines in sandboxed worker processes, for components only. Fails where there are none.
+    pub fn in_machines(
+        command: WorkerCommand,
+        workers: NonZeroUsize,
+        cache_folder: &Path,
+        vault: &dyn Vault,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, HostError> {
+        let config = config_of(command, workers, cache_folder, (vault, entropy))?;
+        Ok(Self::over(Arc::new(VmProvider::start(config).map_err(did_not_start)?)))
     }
 
     /// Isolation `process`, with every setting at hand.
@@ -130,6 +137,20 @@ fn launch_fault(fault: ContainerFault) -> LaunchFault {
         ContainerFault::Guest(refusal) => LaunchFault::Code(refusal.to_string()),
         other => LaunchFault::Machine(other.to_string()),
     }
+}
+
+fn config_of(
+    command: WorkerCommand,
+    workers: NonZeroUsize,
+    cache_folder: &Path,
+    (vault, entropy): (&dyn Vault, &dyn Entropy),
+) -> Result<ProcessConfig, HostError> {
+    let cache = ArtefactCache::open(cache_folder, *cache_key(vault, entropy)?).map_err(did_not_start)?;
+    let mut config = ProcessConfig::new(command);
+    config.pool.workers = workers;
+    config.signers = workers;
+    config.cache = Some(cache);
+    Ok(config)
 }
 
 fn did_not_start(fault: ContainerFault) -> HostError {

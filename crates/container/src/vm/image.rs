@@ -168,7 +168,8 @@ mod tests {
             assert!(GuestImage::parse(&file(5, start)).is_err(), "{start:#x}");
         }
         let good = file(5, IMAGE.start);
-        for length in 0..good.len() {
+        // The last field, the alignment, is not asked for.
+        for length in 0..good.len() - 8 {
             assert!(GuestImage::parse(&good[..length]).is_err(), "{length}");
         }
         for position in 0..good.len() {

@@ -8,7 +8,7 @@ use super::{
     IsolatedRegion, Isolation, IsolationProvider, MeasuredStack,
     instance::Instance,
     making::Maker,
-    process::{InWorkers, ProcessConfig, ProcessRegion, Shared, hash_of_binary},
+    process::{InWorkers, ProcessConfig, ProcessRegion, Shared, start_processes},
 };
 use crate::{
     artefact::{Artefact, Form},
@@ -17,8 +17,7 @@ use crate::{
     engine::{self, EngineProfile},
     fault::ContainerFault,
     keyring::InstanceTerms,
-    pool::{WorkerLaunch, WorkerPool},
-    signers::SignerPool,
+    pool::WorkerLaunch,
     vm::{self, GuestImage},
     wire::SourceKind,
 };
@@ -45,10 +44,8 @@ impl VmProvider {
         Self::check_machine()?;
         let image = read_image(&Self::image_beside(&command.program))?;
         let launch = vm::launch::measurement(&GuestImage::parse(&image).map_err(cannot)?);
-        let worker_binary = hash_of_binary(&command)?;
-        let signers = SignerPool::start(signers, command.clone(), policy.clone())?;
         let workers = WorkerLaunch { command: command.clone(), policy: policy.clone(), machine_image: Some(image) };
-        let pool = WorkerPool::start(pool, workers)?;
+        let (worker_binary, signers, pool) = start_processes(signers, pool, workers)?;
         let stack = MeasuredStack {
             isolation: Isolation::Vm,
             engine_profile: EngineProfile::in_vm().digest(),

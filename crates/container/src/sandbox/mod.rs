@@ -104,7 +104,7 @@ impl Protection {
         ]
     }
 
-    /// What no policy can do without, where it belongs: with less, a guest that escapes its engine reaches files or the network.
+    /// What no policy can do without: with less, a guest that escapes its engine reaches files or the network.
     pub const INDISPENSABLE: [Self; 6] =
         [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork, Self::VirtualMachine];
 }
@@ -130,7 +130,7 @@ impl SandboxPolicy {
 
     /// These may be missing. The indispensable ones cannot be waived, and are ignored here.
     pub fn dangerous_without(tolerated: impl IntoIterator<Item = Protection>) -> Self {
-        let is_waivable = |protection: &Protection| !Protection::INDISPENSABLE.contains(protection);
+        let is_waivable = |protection: &Protection| !protection.is_indispensable();
         Self { tolerated: tolerated.into_iter().filter(is_waivable).collect() }
     }
 
@@ -146,9 +146,7 @@ impl SandboxPolicy {
 
     /// What a report lacks of these protections and this policy demands.
     pub fn objections_to(&self, report: &SandboxReport, wanted: &[Protection]) -> Vec<(Protection, String)> {
-        let is_waived = |protection: &Protection| {
-            self.tolerated.contains(protection) && !Protection::INDISPENSABLE.contains(protection)
-        };
+        let is_waived = |protection: &Protection| self.tolerated.contains(protection) && !protection.is_indispensable();
         let is_wanted = |protection: &&Protection| !report.in_force.contains(*protection) && !is_waived(protection);
         let why =
             |protection: &Protection| report.missing.get(protection).cloned().unwrap_or_else(|| "not reported".into());
@@ -256,10 +254,11 @@ mod tests {
         let objections = SandboxPolicy::dangerous_best_effort().objections_to(&nothing, &Protection::OF_MACHINES);
         let objected: Vec<Protection> = objections.into_iter().map(|(protection, _)| protection).collect();
         assert!(Protection::INDISPENSABLE.iter().all(|protection| objected.contains(protection)));
-        assert_eq!(objected.len(), Protection::INDISPENSABLE.len());
+        assert!(objected.contains(&Protection::VirtualMachine));
+        assert_eq!(objected.len(), Protection::INDISPENSABLE.len() + 1);
         let smuggled = SandboxPolicy { tolerated: Protection::OF_MACHINES.into() };
         let objections = smuggled.objections_to(&nothing, &Protection::OF_MACHINES);
-        assert_eq!(objections.len(), Protection::INDISPENSABLE.len());
+        assert_eq!(objections.len(), Protection::INDISPENSABLE.len() + 1);
     }
 
     #[test]

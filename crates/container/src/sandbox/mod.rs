@@ -105,8 +105,13 @@ impl Protection {
     }
 
     /// What no policy can do without: with less, a guest that escapes its engine reaches files or the network.
-    pub const INDISPENSABLE: [Self; 6] =
-        [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork, Self::VirtualMachine];
+    pub const INDISPENSABLE: [Self; 5] =
+        [Self::NoNewPrivileges, Self::NoCoreDumps, Self::Seccomp, Self::NoFiles, Self::NoNetwork];
+
+    /// Can no policy do without it, where it is wanted? So it is with the machine of a worker that is to have one, too.
+    fn is_indispensable(self) -> bool {
+        self == Self::VirtualMachine || Self::INDISPENSABLE.contains(&self)
+    }
 }
 
 impl fmt::Display for Protection {

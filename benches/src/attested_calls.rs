@@ -130,6 +130,7 @@ impl Bare {
             domain,
             cryptlet: cryptlet_primitives::CryptletId(B256::repeat_byte(1)),
             code: measured.code(),
+            container: cryptlet_primitives::ContainerKind::Wasm,
             manifest_digest: B256::ZERO,
             key_epoch: 1,
             anchor_block: ANCHOR.block,

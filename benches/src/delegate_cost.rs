@@ -10,16 +10,16 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_sol_types::SolCall;
 use anyhow::{Context, Result, anyhow, ensure};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecoveredRecord,
-    SimulationPolicy, signature::result_digest,
+    AcceptedVersions, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry,
+    RecoveredRecord, SimulationPolicy, signature::result_digest,
 };
 use cryptlet_delegate::{
     Anchor, DatabaseParent, DelegateContext, DelegateEvm, DelegateScope, Transcript, build_to_end,
     registry_layout::storage, replay_transaction,
 };
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricLimits, Invocation, Record,
-    RegistrationId, ResultStatus, Signature65,
+    CodeDigest, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricLimits, FabricVersion, Invocation,
+    Record, RegistrationId, ResultStatus, Signature65,
     abi::ICryptoDelegate::invokeCall,
     system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE},
 };
@@ -180,6 +180,9 @@ impl World {
             endorser: Some(Address::repeat_byte(4)),
             measurement_listing: Listing::None,
             endorser_listing: Listing::None,
+            container: 1,
+            version: FabricVersion(1_002),
+            accepted_versions: AcceptedVersions::default(),
         };
         let policy =
             PolicyEntry { version: 1, accepted_providers: 0b10, minimum_isolation: 0, ..PolicyEntry::default() };

@@ -12,6 +12,7 @@ use alloy::{
     sol_types::SolCall,
 };
 use anyhow::{Context, Result, ensure};
+use cryptlet_attestation::signature::{authorization_digest, utility_digest};
 use cryptlet_container::{ProcessConfig, ProcessProvider, WorkerCommand};
 use cryptlet_host::{
     Anchor, ChainFacts, ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, Package, PackageRef,
@@ -23,7 +24,9 @@ use cryptlet_node::{
     store::{ChainStore, StoreOptions},
 };
 use cryptlet_primitives::{
-    CryptletId, FabricAnswer, FabricFault, FabricLimits, Invocation, abi::CreatedInstance, system::CRYPTLET_REGISTRY,
+    CryptletId, FabricAnswer, FabricFault, FabricLimits, InstanceAuthorization, Invocation,
+    abi::{Authorization, ICryptletRegistry, UtilityRegistration},
+    system::CRYPTLET_REGISTRY,
 };
 use futures::future::{BoxFuture, try_join_all};
 use std::{
@@ -34,11 +37,13 @@ use std::{
 };
 
 sol! {
-    #[derive(Debug)]
-    CryptletRegistry,
-    "../contracts/artifacts/CryptletRegistry.json"
+    interface CryptletRegistry {
+        function initialize(bytes32 genesisHash_) external;
+    }
 }
 
+/// Last block in which what registrars sign here holds: none is so late.
+const DEADLINE_BLOCK: u64 = u64::MAX;
 const PATIENCE: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const FEE_WEI_MAX: u128 = 2_000_000_000_000;
@@ -135,13 +140,13 @@ impl Testbed {
         let publisher = self.operator.key.address();
         let started = self.client.register(&PackageRef::Digest(digest), publisher, facts).await?;
         let created = &started.created;
-        let registration = CryptletRegistry::UtilityRegistration {
+        let registration = UtilityRegistration {
             name: started.name.clone(),
             codeDigest: created.codeDigest,
             manifestDigest: created.manifestDigest,
             headerDigest: started.header_digest,
             configDigest: started.config_digest,
-            identityKey: created.signer,
+            identityKey: publisher,
             isolation: started.isolation,
             minimumInstances: 1,
             maximumInstances: 1,
@@ -150,8 +155,25 @@ impl Testbed {
             simulationPolicy: 0,
             simulationStub: Bytes::new(),
         };
-        self.transact_registry(&CryptletRegistry::registerUtilityCall { registration }).await?;
-        self.transact_registry(&CryptletRegistry::registerInstanceCall { created: for_registry(created) }).await?;
+        // The publisher's key is the cryptlet's identity key, too: it signs the same twice.
+        let digest = utility_digest(&registration.signed_by(publisher, DEADLINE_BLOCK), &spec.domain());
+        let authorization = self.operator.authorize(digest)?;
+        let identity_signature = authorization.signature.clone();
+        let call = ICryptletRegistry::registerUtilityCall {
+            registration,
+            authorization,
+            identitySignature: identity_signature,
+        };
+        self.transact_registry(&call).await?;
+        let asked = InstanceAuthorization {
+            registrationId: started.registration_id.0,
+            previous: B256::ZERO,
+            graceBlocks: 0,
+            deadlineBlock: DEADLINE_BLOCK,
+        };
+        let authorization = self.operator.authorize(authorization_digest(&asked, &spec.domain()))?;
+        let call = ICryptletRegistry::registerInstanceCall { created: started.created.clone(), authorization };
+        self.transact_registry(&call).await?;
         self.client.confirm_registration(started.registration_id).await?;
         Ok(Cryptlet { id: CryptletId(created.cryptletId), package, started })
     }
@@ -235,6 +257,12 @@ impl Testbed {
 }
 
 impl Account {
+    /// Its word as a registrar.
+    fn authorize(&self, digest: B256) -> Result<Authorization> {
+        let signature = Bytes::copy_from_slice(&self.key.sign_hash_sync(&digest)?.as_bytes());
+        Ok(Authorization { registrar: self.key.address(), deadlineBlock: DEADLINE_BLOCK, signature })
+    }
+
     fn sign(&mut self, to: TxKind, input: Bytes, gas_limit: u64, value: U256) -> Result<Bytes> {
         let transaction = TxEip1559 {
             chain_id: DEV_CHAIN_ID,
@@ -315,22 +343,4 @@ pub(crate) fn creation_code(contract: &str) -> Result<Bytes> {
     let artifact: serde_json::Value = serde_json::from_slice(&json)?;
     let code = artifact.get("bytecode").and_then(serde_json::Value::as_str).context("an artefact has bytecode")?;
     Ok(code.parse()?)
-}
-
-/// The same structure under the name that the registry's ABI gives it.
-fn for_registry(created: &CreatedInstance) -> CryptletRegistry::CreatedInstance {
-    CryptletRegistry::CreatedInstance {
-        cryptletId: created.cryptletId,
-        codeDigest: created.codeDigest,
-        manifestDigest: created.manifestDigest,
-        signer: created.signer,
-        hpkeKey: created.hpkeKey,
-        keyEpoch: created.keyEpoch,
-        anchorBlock: created.anchorBlock,
-        anchorHash: created.anchorHash,
-        notAfterBlock: created.notAfterBlock,
-        keysSignature: created.keysSignature.clone(),
-        evidence: created.evidence.clone(),
-        collateral: created.collateral.clone(),
-    }
 }

@@ -13,7 +13,7 @@ abstract contract Administered is IAdministered {
     address public pendingAdmin;
 
     modifier onlyAdmin() {
-        if (msg.sender != admin) revert NotAdmin(msg.sender, admin);
+        _requireAdmin();
         _;
     }
 
@@ -30,5 +30,10 @@ abstract contract Administered is IAdministered {
         admin = msg.sender;
         pendingAdmin = address(0);
         emit AdminChanged(previousAdmin, msg.sender);
+    }
+
+    /// Apart from the modifier, which would be in the code once per use.
+    function _requireAdmin() internal view {
+        if (msg.sender != admin) revert NotAdmin(msg.sender, admin);
     }
 }

@@ -4,10 +4,10 @@ pragma solidity ^0.8.28;
 import {Administered} from "./Administered.sol";
 import {ICryptletPolicy} from "./interfaces/ICryptletPolicy.sol";
 import {Claims} from "./types/Creation.sol";
-import {Isolation, Listing, Providers, TcbStatuses} from "./types/Words.sol";
+import {ContainerKind, Isolation, Listing, Providers, TcbStatuses} from "./types/Words.sol";
 
 /// @title CryptletPolicy
-/// @dev The delegate reads slot 2, and of the lists in slots 3 and 4 what concerns an instance, at the parent block. Genesis writes slots 0 (admin) and 2 (rules).
+/// @dev The delegate reads slot 2, and of the lists in slots 3 to 5 what concerns an instance, at the parent block. Genesis writes slots 0 (admin) and 2 (rules).
 contract CryptletPolicy is Administered, ICryptletPolicy {
     /// One slot, so that a call costs the delegate one read.
     struct Rules {
@@ -21,6 +21,13 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
         uint8 toleratedTcb;
         uint32 keyLifetimeBlocksMax;
         uint32 rotationGraceBlocksMax;
+        bool isActivationAutomatic;
+    }
+
+    /// Both ends included; a `maximum` of zero is none.
+    struct Versions {
+        uint32 minimum;
+        uint32 maximum;
     }
 
     /// Providers are bits of a word of 32.
@@ -34,6 +41,9 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
 
     /// @inheritdoc ICryptletPolicy
     mapping(address endorser => Listing) public endorserListing;
+
+    /// @inheritdoc ICryptletPolicy
+    mapping(ContainerKind container => Versions) public acceptedVersions;
 
     /// @inheritdoc ICryptletPolicy
     function requireAccepted(Claims calldata claims) external view {
@@ -108,6 +118,19 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
     }
 
     /// @inheritdoc ICryptletPolicy
+    function setActivationAutomatic(bool isAutomatic) external onlyAdmin {
+        rules.isActivationAutomatic = isAutomatic;
+        emit ActivationChanged(isAutomatic, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function setAcceptedVersions(ContainerKind container, uint32 minimum, uint32 maximum) external onlyAdmin {
+        if (maximum != 0 && minimum > maximum) revert InvalidVersions(minimum, maximum);
+        acceptedVersions[container] = Versions(minimum, maximum);
+        emit AcceptedVersionsChanged(container, minimum, maximum, _nextVersion());
+    }
+
+    /// @inheritdoc ICryptletPolicy
     function revokeProvider(uint16 provider, string calldata reason) external onlyAdmin {
         rules.acceptedProviders = _withBit(rules.acceptedProviders, provider, false);
         emit ProviderRevoked(provider, reason, _nextVersion());
@@ -168,6 +191,17 @@ contract CryptletPolicy is Administered, ICryptletPolicy {
     /// @inheritdoc ICryptletPolicy
     function isEndorserRestricted() external view returns (bool) {
         return rules.isEndorserRestricted;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isActivationAutomatic() external view returns (bool) {
+        return rules.isActivationAutomatic;
+    }
+
+    /// @inheritdoc ICryptletPolicy
+    function isVersionAccepted(ContainerKind container, uint32 version_) external view returns (bool) {
+        Versions memory versions = acceptedVersions[container];
+        return version_ >= versions.minimum && (versions.maximum == 0 || version_ <= versions.maximum);
     }
 
     /// @inheritdoc ICryptletPolicy

@@ -4,14 +4,15 @@ pragma solidity ^0.8.28;
 import {Administered} from "./Administered.sol";
 import {ICryptletRegistry} from "./interfaces/ICryptletRegistry.sol";
 import {IInstanceDirectory} from "./interfaces/IInstanceDirectory.sol";
+import {Authority} from "./libraries/Authority.sol";
 import {FabricTypedData} from "./libraries/FabricTypedData.sol";
 import {EvidenceCheck} from "./libraries/EvidenceCheck.sol";
 import {CRYPTLET_POLICY} from "./libraries/SystemContracts.sol";
 import {ContractCryptletTerms, Cryptlet, Instance, InstanceState, UtilityRegistration} from "./types/Cryptlet.sol";
-import {Claims, CreatedInstance} from "./types/Creation.sol";
+import {Authorization, Claims, CreatedInstance} from "./types/Creation.sol";
 import {CryptletId, RegistrationId, contractCryptletId, utilityCryptletId} from "./types/Ids.sol";
-import {FabricDomain, InstanceRegistration} from "./types/Signed.sol";
-import {CryptletKind, CryptletStatus, InstanceStatus} from "./types/Words.sol";
+import {FabricDomain, InstanceAuthorization, InstanceRegistration} from "./types/Signed.sol";
+import {CryptletKind, CryptletStatus, InstanceStatus, SimulationPolicy} from "./types/Words.sol";
 
 /// @title CryptletRegistry
 /// @dev The delegate reads `factory`, `cryptlets` and `instances` directly: their slots are consensus, and are published in
@@ -43,7 +44,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     function initialize(bytes32 genesisHash_) external {
         bool isGenesisInReach = block.number != 0 && block.number <= EvidenceCheck.ANCHOR_REACH_BLOCKS;
         // What the EVM itself confirms needs nobody's authority.
-        if (!isGenesisInReach && msg.sender != admin) revert NotAdmin(msg.sender, admin);
+        if (!isGenesisInReach) _requireAdmin();
         if (genesisHash != bytes32(0)) revert AlreadyInitialized(genesisHash);
         if (genesisHash_ == bytes32(0)) revert ZeroDigest();
         if (isGenesisInReach && blockhash(0) != genesisHash_) revert WrongGenesisHash(genesisHash_, blockhash(0));
@@ -67,21 +68,25 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     // --- cryptlets ---
 
     /// @inheritdoc ICryptletRegistry
-    function registerUtility(UtilityRegistration calldata registration) external returns (CryptletId cryptletId) {
+    function registerUtility(
+        UtilityRegistration calldata registration,
+        Authorization calldata authorization,
+        bytes calldata identitySignature
+    ) external returns (CryptletId cryptletId) {
         if (bytes(registration.name).length == 0) revert EmptyName();
-        cryptletId = utilityCryptletId(msg.sender, registration.name);
-        Cryptlet storage entry = _newCryptlet(cryptletId, CryptletKind.Utility);
+        bytes32 registrationHash = _requirePublisher(registration, authorization, identitySignature);
+        cryptletId = utilityCryptletId(authorization.registrar, registration.name);
+        Cryptlet storage entry = _newCryptlet(cryptletId, CryptletKind.Utility, authorization.registrar);
         _setDigests(
             entry, registration.codeDigest, registration.manifestDigest, registration.headerDigest, registration.configDigest
         );
         _setInstanceBounds(entry, registration.minimumInstances, registration.maximumInstances);
         _setCallBounds(entry, registration.unitsMax, registration.outputBytesMax);
+        _setSimulation(entry, registration.simulationPolicy, registration.simulationStub);
         entry.isolation = registration.isolation;
-        entry.simulationPolicy = registration.simulationPolicy;
-        entry.simulationStub = registration.simulationStub;
         entry.identityKey = registration.identityKey;
-        entry.name = registration.name;
-        _emitRegistered(cryptletId, entry);
+        _setName(cryptletId, entry, registration.name);
+        emit CryptletAuthorized(cryptletId, registrationHash, authorization, identitySignature);
     }
 
     /// @inheritdoc ICryptletRegistry
@@ -94,7 +99,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     ) external {
         Cryptlet storage entry = _requireActive(cryptletId);
         if (entry.kind != CryptletKind.Utility) revert NotUtility(cryptletId);
-        if (msg.sender != entry.publisher) revert NotPublisher(msg.sender, entry.publisher);
+        _requirePublisherOf(entry);
         _setDigests(entry, codeDigest, manifestDigest, headerDigest, configDigest);
         _beginEpoch(cryptletId, entry, entry.keyEpoch + 1, 0);
         emit CryptletUpgraded(cryptletId, codeDigest, manifestDigest, entry.keyEpoch);
@@ -103,8 +108,8 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     /// @inheritdoc ICryptletRegistry
     function setSimulationStub(CryptletId cryptletId, bytes calldata simulationStub) external {
         Cryptlet storage entry = _requireActive(cryptletId);
-        if (msg.sender != entry.publisher) revert NotPublisher(msg.sender, entry.publisher);
-        entry.simulationStub = simulationStub;
+        _requirePublisherOf(entry);
+        _setSimulation(entry, entry.simulationPolicy, simulationStub);
         emit SimulationStubChanged(cryptletId, simulationStub);
     }
 
@@ -115,18 +120,18 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     {
         CryptletId cryptletId = contractCryptletId(msg.sender, created.codeDigest);
         if (created.cryptletId != cryptletId) revert WrongCryptletId(created.cryptletId, cryptletId);
-        Cryptlet storage entry = _newCryptlet(cryptletId, CryptletKind.Contract);
+        Cryptlet storage entry = _newCryptlet(cryptletId, CryptletKind.Contract, msg.sender);
         _setDigests(entry, created.codeDigest, created.manifestDigest, terms.headerDigest, terms.configDigest);
         _setInstanceBounds(entry, terms.minimumInstances, terms.maximumInstances);
         _setCallBounds(entry, terms.unitsMax, terms.outputBytesMax);
         entry.boundContract = msg.sender;
+        _setSimulation(entry, terms.simulationPolicy, terms.simulationStub);
         entry.isolation = terms.isolation;
-        entry.simulationPolicy = terms.simulationPolicy;
-        entry.simulationStub = terms.simulationStub;
         entry.identityKey = created.signer;
-        entry.name = terms.name;
-        _emitRegistered(cryptletId, entry);
-        return _registerInstance(cryptletId, entry, created, 0);
+        _setName(cryptletId, entry, terms.name);
+        // The contract answers for it by calling; whoever deployed it has seen to what it asks for.
+        registrationId = _newIdOf(created);
+        _registerInstance(registrationId, entry, created, 0);
     }
 
     /// @inheritdoc ICryptletRegistry
@@ -142,7 +147,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     function resumeCryptlet(CryptletId cryptletId) external {
         Cryptlet storage entry = _requireKnown(cryptletId);
         if (entry.status != CryptletStatus.Suspended) revert CryptletNotSuspended(cryptletId, entry.status);
-        if (entry.suspendedByAdmin && msg.sender != admin) revert NotAdmin(msg.sender, admin);
+        if (entry.suspendedByAdmin) _requireAdmin();
         _requirePublisherOrAdmin(entry);
         entry.status = CryptletStatus.Active;
         entry.suspendedByAdmin = false;
@@ -161,35 +166,52 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     // --- instances ---
 
     /// @inheritdoc ICryptletRegistry
-    function registerInstance(CreatedInstance calldata created) external returns (RegistrationId registrationId) {
-        Cryptlet storage entry = _requireRegistrar(created.cryptletId);
-        return _registerInstance(created.cryptletId, entry, created, 0);
+    function registerInstance(CreatedInstance calldata created, Authorization calldata authorization)
+        external
+        returns (RegistrationId registrationId)
+    {
+        return _registerAuthorized(created, 0, authorization);
     }
 
     /// @inheritdoc ICryptletRegistry
-    function rotateKeys(CreatedInstance calldata created, uint32 graceBlocks) external returns (RegistrationId registrationId) {
-        Cryptlet storage entry = _requireRegistrar(created.cryptletId);
+    function rotateKeys(CreatedInstance calldata created, uint32 graceBlocks, Authorization calldata authorization)
+        external
+        returns (RegistrationId registrationId)
+    {
+        Cryptlet storage entry = _requireActive(created.cryptletId);
         if (created.keyEpoch <= entry.keyEpoch) revert NoRotation(created.keyEpoch, entry.keyEpoch);
         uint32 graceBlocksMax = CRYPTLET_POLICY.rotationGraceBlocksMax();
         if (graceBlocks > graceBlocksMax) revert GraceTooLong(graceBlocks, graceBlocksMax);
-        return _registerInstance(created.cryptletId, entry, created, graceBlocks);
+        return _registerAuthorized(created, graceBlocks, authorization);
     }
 
     /// @inheritdoc ICryptletRegistry
-    function renewInstance(RegistrationId previous, CreatedInstance calldata created)
+    function renewInstance(RegistrationId previous, CreatedInstance calldata created, Authorization calldata authorization)
         external
         returns (RegistrationId registrationId)
     {
         Instance storage item = _requireInstance(previous);
-        Cryptlet storage entry = msg.sender == item.signer ? _requireActive(item.cryptletId) : _requireRegistrar(item.cryptletId);
-        _requireRenewal(previous, item, entry, created);
-        item.status = InstanceStatus.Renewed;
-        RegistrationId older = renewalOf[previous];
-        if (instances[older].status == InstanceStatus.Renewed) instances[older].status = InstanceStatus.Retired;
+        Cryptlet storage entry = _requireActive(item.cryptletId);
         registrationId = _newIdOf(created);
-        _admit(registrationId, entry, created);
+        if (authorization.registrar != item.signer) _requireRegistrar(item.cryptletId, entry, authorization.registrar);
+        _requireAuthorized(registrationId, previous, 0, authorization);
+        _requireRenewal(previous, item, entry, created);
+        _admit(registrationId, entry, created, 0);
         renewalOf[registrationId] = previous;
         emit InstanceRenewed(previous, registrationId, created.notAfterBlock);
+        // What was found good once is good again, as long as nothing but the dates has changed.
+        if (_isAlike(item, instances[registrationId])) _activate(registrationId, address(0));
+        else _activateIfAutomatic(registrationId);
+    }
+
+    /// @inheritdoc ICryptletRegistry
+    function activateInstance(RegistrationId registrationId) external onlyAdmin {
+        Instance storage item = _requireInstance(registrationId);
+        if (item.status != InstanceStatus.Pending) revert InstanceNotPending(registrationId, item.status);
+        Cryptlet storage entry = _requireActive(item.cryptletId);
+        if (item.codeDigest != entry.codeDigest) revert WrongCodeDigest(item.codeDigest, entry.codeDigest);
+        if (item.notAfterBlock < block.number) revert KeysExpired(item.notAfterBlock, block.number);
+        _activate(registrationId, msg.sender);
     }
 
     /// @inheritdoc ICryptletRegistry
@@ -197,22 +219,20 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         Instance storage item = _requireInstance(registrationId);
         Cryptlet storage entry = cryptlets[item.cryptletId];
         if (msg.sender != item.signer) _requirePublisherOrAdmin(entry);
-        _endInstance(registrationId, item, entry, InstanceStatus.Revoked);
-        emit InstanceRevoked(registrationId, msg.sender, reason);
+        _revoke(registrationId, item, entry, reason);
         // A renewal has the same keys, so it shares their fate.
         RegistrationId newest = instanceOfSigner[item.cryptletId][item.signer];
         RegistrationId other = renewalOf[newest] == registrationId ? newest : renewalOf[registrationId];
-        if (_isEndable(instances[other])) {
-            _endInstance(other, instances[other], entry, InstanceStatus.Revoked);
-            emit InstanceRevoked(other, msg.sender, reason);
-        }
+        if (_isEndable(instances[other])) _revoke(other, instances[other], entry, reason);
     }
 
     /// @inheritdoc ICryptletRegistry
     function retireInstance(RegistrationId registrationId) external {
         Instance storage item = _requireInstance(registrationId);
         Cryptlet storage entry = cryptlets[item.cryptletId];
-        if (item.notAfterBlock >= block.number && _isEpochInForce(entry, item.keyEpoch)) {
+        // What waits for its activation may be of an epoch to come.
+        bool isEpochOver = item.keyEpoch < entry.keyEpoch && !_isEpochInForce(entry, item.keyEpoch);
+        if (item.notAfterBlock >= block.number && !isEpochOver) {
             revert InstanceNotExpired(registrationId, item.notAfterBlock);
         }
         _endInstance(registrationId, item, entry, InstanceStatus.Retired);
@@ -288,12 +308,12 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
 
     // --- steps ---
 
-    function _newCryptlet(CryptletId cryptletId, CryptletKind kind) private returns (Cryptlet storage entry) {
+    function _newCryptlet(CryptletId cryptletId, CryptletKind kind, address publisher) private returns (Cryptlet storage entry) {
         entry = cryptlets[cryptletId];
         if (entry.status != CryptletStatus.None) revert CryptletExists(cryptletId);
         entry.status = CryptletStatus.Active;
         entry.kind = kind;
-        entry.publisher = msg.sender;
+        entry.publisher = publisher;
         entry.registeredBlock = uint64(block.number);
         allCryptletIds.push(cryptletId);
     }
@@ -326,23 +346,72 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         entry.outputBytesMax = outputBytesMax;
     }
 
-    function _emitRegistered(CryptletId cryptletId, Cryptlet storage entry) private {
-        emit CryptletRegistered(cryptletId, entry.publisher, entry.kind, entry.name, entry.codeDigest, entry.manifestDigest);
+    function _setSimulation(Cryptlet storage entry, SimulationPolicy policy, bytes calldata stub) private {
+        entry.simulationPolicy = policy;
+        entry.simulationStub = stub;
     }
 
+    /// The last thing that is entered.
+    function _setName(CryptletId cryptletId, Cryptlet storage entry, string calldata name) private {
+        entry.name = name;
+        emit CryptletRegistered(cryptletId, entry.publisher, entry.kind, name, entry.codeDigest, entry.manifestDigest);
+    }
+
+    function _registerAuthorized(CreatedInstance calldata created, uint32 graceBlocks, Authorization calldata authorization)
+        private
+        returns (RegistrationId registrationId)
+    {
+        Cryptlet storage entry = _requireActive(created.cryptletId);
+        _requireRegistrar(created.cryptletId, entry, authorization.registrar);
+        registrationId = _newIdOf(created);
+        _requireAuthorized(registrationId, RegistrationId.wrap(0), graceBlocks, authorization);
+        _registerInstance(registrationId, entry, created, graceBlocks);
+    }
+
+    /// An instance that is not the renewal of another.
     function _registerInstance(
-        CryptletId cryptletId,
+        RegistrationId registrationId,
         Cryptlet storage entry,
         CreatedInstance calldata created,
         uint32 graceBlocks
-    ) private returns (RegistrationId registrationId) {
-        registrationId = _newIdOf(created);
-        if (created.keyEpoch < entry.keyEpoch) revert StaleKeyEpoch(created.keyEpoch, entry.keyEpoch);
-        if (!_isSignerFree(instanceOfSigner[cryptletId][created.signer], created.keyEpoch)) {
-            revert SignerInUse(cryptletId, created.signer);
+    ) private {
+        if (created.keyEpoch < entry.keyEpoch) {
+            revert StaleKeyEpoch(created.keyEpoch, entry.keyEpoch);
         }
-        _makeRoom(cryptletId, entry, created.keyEpoch, graceBlocks);
-        _admit(registrationId, entry, created);
+        if (!_isSignerFree(instanceOfSigner[created.cryptletId][created.signer], created.keyEpoch)) {
+            revert SignerInUse(created.cryptletId, created.signer);
+        }
+        _admit(registrationId, entry, created, graceBlocks);
+        instanceOfSigner[created.cryptletId][created.signer] = registrationId;
+        _activateIfAutomatic(registrationId);
+    }
+
+    function _activateIfAutomatic(RegistrationId registrationId) private {
+        if (CRYPTLET_POLICY.isActivationAutomatic()) _activate(registrationId, address(0));
+    }
+
+    /// From here on it counts. The caller has looked at everything but its epoch, its room and what it renews.
+    function _activate(RegistrationId registrationId, address by) private {
+        Instance storage item = instances[registrationId];
+        Cryptlet storage entry = cryptlets[item.cryptletId];
+        if (item.keyEpoch < entry.keyEpoch) revert StaleKeyEpoch(item.keyEpoch, entry.keyEpoch);
+        if (!_replace(renewalOf[registrationId])) _makeRoom(item.cryptletId, entry, item.keyEpoch, item.graceBlocks);
+        item.status = InstanceStatus.Active;
+        instanceOfSigner[item.cryptletId][item.signer] = registrationId;
+        emit InstanceActivated(registrationId, by);
+    }
+
+    /// Puts a renewal in the place of what it renews, if that has a place still. At most one older registration of the same keys counts.
+    function _replace(RegistrationId previous) private returns (bool) {
+        InstanceStatus status = instances[previous].status;
+        // There is nothing to replace, or its time was over and its place has been cleared.
+        if (status == InstanceStatus.None || status == InstanceStatus.Retired) return false;
+        // It was revoked, or renewed otherwise.
+        if (status != InstanceStatus.Active) revert InstanceNotActive(previous);
+        instances[previous].status = InstanceStatus.Renewed;
+        RegistrationId older = renewalOf[previous];
+        if (instances[older].status == InstanceStatus.Renewed) instances[older].status = InstanceStatus.Retired;
+        return true;
     }
 
     function _newIdOf(CreatedInstance calldata created) private view returns (RegistrationId registrationId) {
@@ -350,18 +419,19 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         if (instances[registrationId].status != InstanceStatus.None) revert InstanceExists(registrationId);
     }
 
-    /// Checks what an instance shows, and enters it. There is room for it.
-    function _admit(RegistrationId registrationId, Cryptlet storage entry, CreatedInstance calldata created) private {
-        if (genesisHash == bytes32(0)) revert NotInitialized();
+    /// Checks what an instance shows, and enters it. It does not count yet.
+    function _admit(RegistrationId registrationId, Cryptlet storage entry, CreatedInstance calldata created, uint32 graceBlocks)
+        private
+    {
         CryptletId cryptletId = created.cryptletId;
         _requireFits(entry, created);
-        EvidenceCheck.requireKeys(created, registrationId, genesisHash);
+        EvidenceCheck.requireKeys(created, registrationId, _requireGenesisHash());
         Claims memory claims = EvidenceCheck.appraise(created, registrationId, entry);
 
         Instance storage item = instances[registrationId];
         _store(item, created, claims);
+        item.graceBlocks = graceBlocks;
         registrationIds[cryptletId].push(registrationId);
-        instanceOfSigner[cryptletId][created.signer] = registrationId;
 
         emit InstanceRegistered(
             cryptletId,
@@ -401,8 +471,16 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
 
     /// A key may serve again once its instance's time or epoch is over, but never after a revocation.
     function _isSignerFree(RegistrationId previous, uint64 keyEpoch) private view returns (bool) {
-        if (instances[previous].status == InstanceStatus.Revoked) return false;
-        return !isInstanceActive(previous) || keyEpoch > instances[previous].keyEpoch;
+        Instance storage item = instances[previous];
+        if (item.status == InstanceStatus.Revoked) return false;
+        bool isWaiting = item.status == InstanceStatus.Pending && item.notAfterBlock >= block.number;
+        return !(isWaiting || isInstanceActive(previous)) || keyEpoch > item.keyEpoch;
+    }
+
+    /// Is it evidenced in the same way, but for the dates?
+    function _isAlike(Instance storage left, Instance storage right) private view returns (bool) {
+        return left.provider == right.provider && left.isolation == right.isolation && left.measurement == right.measurement
+            && left.endorser == right.endorser && left.container == right.container && left.version == right.version;
     }
 
     /// A higher epoch begins anew; within an epoch there is a limit.
@@ -427,7 +505,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         item.signer = created.signer;
         item.keyEpoch = created.keyEpoch;
         item.provider = claims.provider;
-        item.status = InstanceStatus.Active;
+        item.status = InstanceStatus.Pending;
         item.isolation = claims.isolation;
         item.cryptletId = created.cryptletId;
         item.codeDigest = created.codeDigest;
@@ -440,18 +518,31 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         item.evidenceHash = keccak256(created.evidence);
         item.endorsementsHash = keccak256(created.collateral);
         item.endorser = claims.endorser;
+        item.container = created.container;
+        item.version = created.version;
+    }
+
+    function _revoke(RegistrationId registrationId, Instance storage item, Cryptlet storage entry, string calldata reason)
+        private
+    {
+        _endInstance(registrationId, item, entry, InstanceStatus.Revoked);
+        emit InstanceRevoked(registrationId, msg.sender, reason);
     }
 
     function _endInstance(RegistrationId registrationId, Instance storage item, Cryptlet storage entry, InstanceStatus status)
         private
     {
         if (!_isEndable(item)) revert InstanceNotActive(registrationId);
-        // What was renewed takes no room: its successor does.
+        // What was renewed takes no room: its successor does. Nor does what was never activated.
         if (item.keyEpoch == entry.keyEpoch && item.status == InstanceStatus.Active) --entry.activeInstances;
         item.status = status;
     }
 
     function _isEndable(Instance storage item) private view returns (bool) {
+        return item.status == InstanceStatus.Pending || _isActivated(item);
+    }
+
+    function _isActivated(Instance storage item) private view returns (bool) {
         return item.status == InstanceStatus.Active || item.status == InstanceStatus.Renewed;
     }
 
@@ -462,7 +553,7 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
 
     function _isInForce(Instance storage item) private view returns (bool) {
         Cryptlet storage entry = cryptlets[item.cryptletId];
-        return _isEndable(item) && entry.status == CryptletStatus.Active && _isEpochInForce(entry, item.keyEpoch)
+        return _isActivated(item) && entry.status == CryptletStatus.Active && _isEpochInForce(entry, item.keyEpoch)
             && item.codeDigest == entry.codeDigest;
     }
 
@@ -482,6 +573,12 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         });
     }
 
+    /// Without it nothing can have been signed for this chain.
+    function _requireGenesisHash() private view returns (bytes32 hash) {
+        hash = genesisHash;
+        if (hash == bytes32(0)) revert NotInitialized();
+    }
+
     function _requireKnown(CryptletId cryptletId) private view returns (Cryptlet storage entry) {
         entry = cryptlets[cryptletId];
         if (entry.status == CryptletStatus.None) revert UnknownCryptlet(cryptletId);
@@ -492,10 +589,36 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
         if (entry.status != CryptletStatus.Active) revert CryptletNotActive(cryptletId, entry.status);
     }
 
-    function _requireRegistrar(CryptletId cryptletId) private view returns (Cryptlet storage entry) {
-        entry = _requireActive(cryptletId);
-        if (msg.sender != entry.publisher && msg.sender != admin && !isHostOperator[msg.sender]) {
-            revert NotRegistrar(msg.sender, cryptletId);
+    /// May this account register instances of the cryptlet?
+    function _requireRegistrar(CryptletId cryptletId, Cryptlet storage entry, address registrar) private view {
+        bool isIdentityKey = entry.kind == CryptletKind.Utility && registrar == entry.identityKey;
+        bool isRegistrar = registrar == entry.publisher || registrar == admin || isIdentityKey || isHostOperator[registrar];
+        if (!isRegistrar) revert NotRegistrar(registrar, cryptletId);
+    }
+
+    /// It was asked for exactly this.
+    function _requireAuthorized(
+        RegistrationId registrationId,
+        RegistrationId previous,
+        uint32 graceBlocks,
+        Authorization calldata authorization
+    ) private {
+        InstanceAuthorization memory asked =
+            InstanceAuthorization(registrationId, previous, graceBlocks, authorization.deadlineBlock);
+        Authority.requireSigned(authorization, FabricTypedData.hash(asked), _requireGenesisHash());
+        emit InstanceAuthorized(registrationId, previous, graceBlocks, authorization);
+    }
+
+    /// The publisher said this, and the identity key did.
+    function _requirePublisher(
+        UtilityRegistration calldata registration,
+        Authorization calldata authorization,
+        bytes calldata identitySignature
+    ) private view returns (bytes32 structHash) {
+        structHash = FabricTypedData.hash(registration, authorization.registrar, authorization.deadlineBlock);
+        Authority.requireSigned(authorization, structHash, _requireGenesisHash());
+        if (!Authority.isSigned(structHash, identitySignature, registration.identityKey, genesisHash)) {
+            revert InvalidIdentitySignature(registration.identityKey);
         }
     }
 
@@ -505,6 +628,10 @@ contract CryptletRegistry is Administered, ICryptletRegistry {
     }
 
     function _requirePublisherOrAdmin(Cryptlet storage entry) private view {
-        if (msg.sender != entry.publisher && msg.sender != admin) revert NotPublisher(msg.sender, entry.publisher);
+        if (msg.sender != admin) _requirePublisherOf(entry);
+    }
+
+    function _requirePublisherOf(Cryptlet storage entry) private view {
+        if (msg.sender != entry.publisher) revert NotPublisher(msg.sender, entry.publisher);
     }
 }

@@ -19,6 +19,12 @@ contract ArtifactsTest {
         _same("AttestationVerifier", ".deployedBytecode", type(AttestationVerifier).runtimeCode);
     }
 
+    /// EIP-170: what is in genesis here can also be deployed elsewhere.
+    function test_systemContracts_areNoLongerThanDeployedCodeMayBe() public pure {
+        vm.assertTrue(type(CryptletRegistry).runtimeCode.length <= 24_576, "registry");
+        vm.assertTrue(type(CryptletPolicy).runtimeCode.length <= 24_576, "policy");
+    }
+
     function test_deployableContracts_areTheCodeInTheArtifacts() public view {
         _same("CryptletRegistry", ".bytecode", type(CryptletRegistry).creationCode);
         _same("AttestationVerifier", ".bytecode", type(AttestationVerifier).creationCode);

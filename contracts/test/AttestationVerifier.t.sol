@@ -13,7 +13,7 @@ import {
 } from "../src/libraries/SystemContracts.sol";
 import {InstanceState} from "../src/types/Cryptlet.sol";
 import {CryptletId, RegistrationId} from "../src/types/Ids.sol";
-import {Envelope, EnvelopeRequest, EnvelopeResult, FabricDomain} from "../src/types/Signed.sol";
+import {Envelope, CryptletRequest, CryptletResult, FabricDomain} from "../src/types/Signed.sol";
 import {Isolation, Providers} from "../src/types/Words.sol";
 import {FabricTest} from "./support/FabricTest.sol";
 import {vm} from "./support/Vm.sol";
@@ -191,7 +191,7 @@ contract AttestationVerifierTest is FabricTest {
     // --- helpers ---
 
     function _envelope() private view returns (Envelope memory envelope) {
-        envelope.request = EnvelopeRequest({
+        envelope.request = CryptletRequest({
             key: keccak256("key"),
             cryptletId: tools,
             caller: PUBLISHER,
@@ -202,7 +202,7 @@ contract AttestationVerifierTest is FabricTest {
             policyVersion: 1
         });
         envelope.output = abi.encode(42);
-        envelope.result = EnvelopeResult({
+        envelope.result = CryptletResult({
             requestHash: 0,
             registrationId: registration,
             keyEpoch: 1,

@@ -191,8 +191,7 @@ contract ContractCryptletTest is FabricTest {
         vm.assertEq(counter.total(), 10, "total");
 
         CreatedInstance memory rotated = instanceOf(counter.cryptlet(), CODE_DIGEST, 0x22, 2);
-        vm.prank(ADMIN);
-        REGISTRY.registerInstance(rotated);
+        registerInstance(ADMIN_KEY, rotated);
         vm.expectRevert(abi.encodeWithSelector(ContractCryptlet.OnlyCryptlet.selector, key));
         vm.prank(key);
         counter.setTotal(11);

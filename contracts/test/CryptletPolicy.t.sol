@@ -5,7 +5,7 @@ import {IAdministered} from "../src/interfaces/IAdministered.sol";
 import {ICryptletPolicy} from "../src/interfaces/ICryptletPolicy.sol";
 import {CRYPTLET_POLICY as POLICY} from "../src/libraries/SystemContracts.sol";
 import {Claims} from "../src/types/Creation.sol";
-import {Isolation, Providers, TcbStatuses} from "../src/types/Words.sol";
+import {ContainerKind, Isolation, Providers, TcbStatuses} from "../src/types/Words.sol";
 import {FabricTest} from "./support/FabricTest.sol";
 import {vm} from "./support/Vm.sol";
 
@@ -47,7 +47,7 @@ contract CryptletPolicyTest is FabricTest {
     }
 
     function test_everySetter_isTheAdminsOnly() public {
-        bytes[12] memory calls = [
+        bytes[14] memory calls = [
             abi.encodeCall(POLICY.setProviderAccepted, (1, false)),
             abi.encodeCall(POLICY.setMinimumIsolation, (Isolation.None)),
             abi.encodeCall(POLICY.setTcbStatusTolerated, (TcbStatuses.OUT_OF_DATE, true)),
@@ -57,6 +57,8 @@ contract CryptletPolicyTest is FabricTest {
             abi.encodeCall(POLICY.setEndorserListed, (STRANGER, true)),
             abi.encodeCall(POLICY.setKeyLifetimeBlocksMax, (5)),
             abi.encodeCall(POLICY.setRotationGraceBlocksMax, (5)),
+            abi.encodeCall(POLICY.setActivationAutomatic, (false)),
+            abi.encodeCall(POLICY.setAcceptedVersions, (ContainerKind.Wasm, 1, 2)),
             abi.encodeCall(POLICY.revokeProvider, (1, "why")),
             abi.encodeCall(POLICY.revokeMeasurement, (1, MEASUREMENT, "why")),
             abi.encodeCall(POLICY.revokeEndorser, (STRANGER, "why"))

@@ -29,7 +29,6 @@ contract DoublerClient is CryptletProxy {
 }
 
 contract CryptletProxyTest is FabricTest {
-    address internal constant IDENTITY = address(0x1D);
     CryptletId internal doubler;
 
     function setUp() public override {

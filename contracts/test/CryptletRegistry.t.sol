@@ -97,8 +97,7 @@ contract CryptletRegistryTest is FabricTest {
         emit ICryptletRegistry.CryptletRegistered(
             expected, PUBLISHER, CryptletKind.Utility, "tools", CODE_DIGEST, MANIFEST_DIGEST
         );
-        vm.prank(PUBLISHER);
-        assertSame(REGISTRY.registerUtility(said), expected, "id");
+        assertSame(registerUtility(said), expected, "id");
 
         Cryptlet memory entry = REGISTRY.cryptlet(expected);
         vm.assertEq(entry.publisher, PUBLISHER, "publisher");
@@ -251,8 +250,7 @@ contract CryptletRegistryTest is FabricTest {
 
     function _expectRefusal(UtilityRegistration memory said, bytes memory refusal) private {
         vm.expectRevert(refusal);
-        vm.prank(PUBLISHER);
-        REGISTRY.registerUtility(said);
+        registerUtility(said);
     }
 
     function _forgetGenesis() private {

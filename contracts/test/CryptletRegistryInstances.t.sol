@@ -7,10 +7,10 @@ import {ICryptoDelegate, RefusalCodes} from "../src/interfaces/ICryptoDelegate.s
 import {FabricTypedData} from "../src/libraries/FabricTypedData.sol";
 import {CRYPTLET_POLICY as POLICY, CRYPTLET_REGISTRY as REGISTRY} from "../src/libraries/SystemContracts.sol";
 import {ContractCryptletTerms, Cryptlet, Instance, InstanceState} from "../src/types/Cryptlet.sol";
-import {CreatedInstance} from "../src/types/Creation.sol";
+import {Authorization, CreatedInstance} from "../src/types/Creation.sol";
 import {CryptletId, RegistrationId, contractCryptletId} from "../src/types/Ids.sol";
 import {InstanceRegistration} from "../src/types/Signed.sol";
-import {CryptletKind, InstanceStatus, Isolation, Providers, SimulationPolicy} from "../src/types/Words.sol";
+import {ContainerKind, CryptletKind, InstanceStatus, Isolation, Providers, SimulationPolicy} from "../src/types/Words.sol";
 import {FabricTest} from "./support/FabricTest.sol";
 import {SoftwareEvidence} from "./support/TestDelegate.sol";
 import {vm} from "./support/Vm.sol";
@@ -29,14 +29,19 @@ contract CryptletRegistryInstancesTest is FabricTest {
     function test_registerInstance_storesWhatWasShown() public {
         CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
         RegistrationId expected = registrationIdOf(created);
+        Authorization memory authorization = authorized(PUBLISHER_KEY, created, RegistrationId.wrap(0), 0);
         vm.expectEmit(address(REGISTRY));
-        emit ICryptletRegistry.KeyEpochAdvanced(tools, 0, 1);
+        emit ICryptletRegistry.InstanceAuthorized(expected, RegistrationId.wrap(0), 0, authorization);
         vm.expectEmit(address(REGISTRY));
         emit ICryptletRegistry.InstanceRegistered(
             tools, expected, created.signer, 1, NOT_AFTER_BLOCK, FabricTypedData.hash(_registrationOf(created))
         );
         vm.expectEmit(address(REGISTRY));
         emit ICryptletRegistry.InstanceEvidence(expected, created);
+        vm.expectEmit(address(REGISTRY));
+        emit ICryptletRegistry.KeyEpochAdvanced(tools, 0, 1);
+        vm.expectEmit(address(REGISTRY));
+        emit ICryptletRegistry.InstanceActivated(expected, address(0));
         assertSame(registerInstance(created), expected, "id");
 
         Instance memory item = REGISTRY.instance(expected);
@@ -54,6 +59,8 @@ contract CryptletRegistryInstancesTest is FabricTest {
         vm.assertEq(item.measurement, MEASUREMENT, "measurement");
         vm.assertEq(item.hpkeKey, created.hpkeKey, "hpke");
         vm.assertEq(item.endorser, vm.addr(HOST_KEY), "endorser");
+        vm.assertTrue(item.container == ContainerKind.Wasm, "container");
+        vm.assertEq(item.version, VERSION, "version");
 
         vm.assertEq(
             FabricTypedData.hash(REGISTRY.instanceRegistration(expected)),
@@ -72,18 +79,15 @@ contract CryptletRegistryInstancesTest is FabricTest {
     // --- who may ---
 
     function test_registerInstance_byAdminOrApprovedOperator() public {
-        vm.prank(ADMIN);
-        REGISTRY.registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
+        registerInstance(ADMIN_KEY, instanceOf(tools, INSTANCE_KEY, 1));
 
         CreatedInstance memory second = instanceOf(tools, 0x22, 1);
         vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NotRegistrar.selector, STRANGER, tools));
-        vm.prank(STRANGER);
-        REGISTRY.registerInstance(second);
+        registerInstance(STRANGER_KEY, second);
 
         vm.prank(ADMIN);
         REGISTRY.setHostOperator(STRANGER, true);
-        vm.prank(STRANGER);
-        REGISTRY.registerInstance(second);
+        registerInstance(STRANGER_KEY, second);
         vm.assertEq(REGISTRY.cryptlet(tools).activeInstances, 2, "active instances");
     }
 
@@ -261,7 +265,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         RegistrationId old = registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
         vm.expectEmit(address(REGISTRY));
         emit ICryptletRegistry.GracePeriodBegan(tools, 1, 10 + 5);
-        RegistrationId fresh = _rotate(instanceOf(tools, 0x22, 2), 5);
+        RegistrationId fresh = rotateKeys(PUBLISHER_KEY, instanceOf(tools, 0x22, 2), 5);
         Cryptlet memory entry = REGISTRY.cryptlet(tools);
         vm.assertEq(entry.previousEpoch, 1, "previous epoch");
         vm.assertEq(entry.previousEpochUntil, 15, "until");
@@ -282,20 +286,19 @@ contract CryptletRegistryInstancesTest is FabricTest {
         registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
         CreatedInstance memory same = instanceOf(tools, 0x22, 1);
         vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NoRotation.selector, 1, 1));
-        _rotate(same, 5);
+        rotateKeys(PUBLISHER_KEY, same, 5);
         vm.prank(ADMIN);
         POLICY.setRotationGraceBlocksMax(4);
         CreatedInstance memory next = instanceOf(tools, 0x22, 2);
         vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.GraceTooLong.selector, 5, 4));
-        _rotate(next, 5);
+        rotateKeys(PUBLISHER_KEY, next, 5);
         vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NotRegistrar.selector, STRANGER, tools));
-        vm.prank(STRANGER);
-        REGISTRY.rotateKeys(next, 1);
+        rotateKeys(STRANGER_KEY, next, 1);
     }
 
     function test_aRevocation_aSuddenRotationAndAnUpgradeEndAGraceAtOnce() public {
         RegistrationId old = registerInstance(instanceOf(tools, INSTANCE_KEY, 1));
-        _rotate(instanceOf(tools, 0x22, 2), 5);
+        rotateKeys(PUBLISHER_KEY, instanceOf(tools, 0x22, 2), 5);
         uint256 snapshot = vm.snapshotState();
         vm.prank(PUBLISHER);
         REGISTRY.revokeInstance(old, "key leaked");
@@ -316,7 +319,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
         RegistrationId first = registerInstance(created);
         created.notAfterBlock = NOT_AFTER_BLOCK + 100;
-        RegistrationId second = _renew(PUBLISHER, first, signed(created, INSTANCE_KEY));
+        RegistrationId second = renewInstance(PUBLISHER_KEY, first, signed(created, INSTANCE_KEY));
         vm.assertTrue(REGISTRY.instance(first).status == InstanceStatus.Renewed, "status of the first");
         vm.assertTrue(REGISTRY.isInstanceActive(first) && REGISTRY.isInstanceActive(second), "both count");
         assertSame(REGISTRY.renewalOf(second), first, "renewal of");
@@ -332,9 +335,9 @@ contract CryptletRegistryInstancesTest is FabricTest {
         CreatedInstance memory created = instanceOf(tools, INSTANCE_KEY, 1);
         RegistrationId first = registerInstance(created);
         created.notAfterBlock += 1;
-        RegistrationId second = _renew(vm.addr(INSTANCE_KEY), first, signed(created, INSTANCE_KEY));
+        RegistrationId second = renewInstance(INSTANCE_KEY, first, signed(created, INSTANCE_KEY));
         created.notAfterBlock += 1;
-        RegistrationId third = _renew(vm.addr(INSTANCE_KEY), second, signed(created, INSTANCE_KEY));
+        RegistrationId third = renewInstance(INSTANCE_KEY, second, signed(created, INSTANCE_KEY));
         vm.assertTrue(REGISTRY.instance(first).status == InstanceStatus.Retired, "first");
         vm.assertTrue(REGISTRY.isInstanceActive(second) && REGISTRY.isInstanceActive(third), "the last two");
         // Its key leaked: whichever registration is named, both end.
@@ -371,8 +374,7 @@ contract CryptletRegistryInstancesTest is FabricTest {
         );
         created.evidence = fresh;
         vm.expectRevert(abi.encodeWithSelector(ICryptletRegistry.NotRegistrar.selector, STRANGER, tools));
-        vm.prank(STRANGER);
-        REGISTRY.renewInstance(first, created);
+        renewInstance(STRANGER_KEY, first, created);
         vm.roll(NOT_AFTER_BLOCK + 1);
         _expectNoRenewal(first, created, abi.encodeWithSelector(ICryptletRegistry.InstanceNotActive.selector, first));
     }
@@ -481,19 +483,9 @@ contract CryptletRegistryInstancesTest is FabricTest {
         registerInstance(created);
     }
 
-    function _rotate(CreatedInstance memory created, uint32 graceBlocks) private returns (RegistrationId) {
-        vm.prank(PUBLISHER);
-        return REGISTRY.rotateKeys(created, graceBlocks);
-    }
-
-    function _renew(address by, RegistrationId previous, CreatedInstance memory created) private returns (RegistrationId) {
-        vm.prank(by);
-        return REGISTRY.renewInstance(previous, created);
-    }
-
     function _expectNoRenewal(RegistrationId previous, CreatedInstance memory created, bytes memory refusal) private {
         vm.expectRevert(refusal);
-        _renew(PUBLISHER, previous, created);
+        renewInstance(PUBLISHER_KEY, previous, created);
     }
 
     function _revokeBy(address revoker, CreatedInstance memory created) private {

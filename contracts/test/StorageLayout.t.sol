@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {CRYPTLET_POLICY as POLICY, CRYPTLET_REGISTRY as REGISTRY} from "../src/libraries/SystemContracts.sol";
 import {CryptletId, RegistrationId} from "../src/types/Ids.sol";
-import {Isolation, Providers} from "../src/types/Words.sol";
+import {ContainerKind, Isolation, Providers} from "../src/types/Words.sol";
 import {FabricTest} from "./support/FabricTest.sol";
 import {vm} from "./support/Vm.sol";
 
@@ -42,8 +42,7 @@ contract StorageLayoutTest is FabricTest {
     function test_cryptlet_slot3_ofRotatedKeys() public {
         CryptletId id = registerUtility("tools");
         registerInstance(instanceOf(id, INSTANCE_KEY, 7));
-        vm.prank(PUBLISHER);
-        REGISTRY.rotateKeys(instanceOf(id, 0x22, 9), 5);
+        rotateKeys(PUBLISHER_KEY, instanceOf(id, 0x22, 9), 5);
         uint256 slot3 = _load(uint256(keccak256(abi.encode(id, CRYPTLETS_SLOT))) + 3);
         vm.assertEq(uint64(slot3 >> 64), 9, "key epoch");
         vm.assertEq(uint64(slot3 >> 128), 7, "previous epoch");
@@ -54,10 +53,13 @@ contract StorageLayoutTest is FabricTest {
         vm.startPrank(ADMIN);
         POLICY.revokeMeasurement(Providers.TDX, MEASUREMENT, "bug");
         POLICY.setEndorserListed(STRANGER, true);
+        POLICY.setAcceptedVersions(ContainerKind.Evm, 1_000, 2_000);
         vm.stopPrank();
         bytes32 ofProvider = keccak256(abi.encode(Providers.TDX, uint256(3)));
         vm.assertEq(uint256(vm.load(address(POLICY), keccak256(abi.encode(MEASUREMENT, ofProvider)))), 2, "revoked");
         vm.assertEq(uint256(vm.load(address(POLICY), keccak256(abi.encode(STRANGER, uint256(4))))), 1, "accepted");
+        uint256 versions = uint256(vm.load(address(POLICY), keccak256(abi.encode(ContainerKind.Evm, uint256(5)))));
+        vm.assertEq(versions, 1_000 | 2_000 << 32, "versions");
     }
 
     function test_instance_slots0to3() public {
@@ -77,8 +79,12 @@ contract StorageLayoutTest is FabricTest {
         vm.assertEq(uint64(slot3), block.number, "registered block");
         vm.assertEq(uint64(slot3 >> 64), NOT_AFTER_BLOCK, "not after block");
         vm.assertEq(uint32(slot3 >> 192), 1, "policy version");
+        vm.assertEq(uint32(slot3 >> 224), 0, "grace blocks");
         vm.assertEq(bytes32(_load(base + 4)), MEASUREMENT, "measurement");
-        vm.assertEq(address(uint160(_load(base + 8))), vm.addr(HOST_KEY), "endorser");
+        uint256 slot8 = _load(base + 8);
+        vm.assertEq(address(uint160(slot8)), vm.addr(HOST_KEY), "endorser");
+        vm.assertEq(uint8(slot8 >> 160), 1, "container wasm");
+        vm.assertEq(uint32(slot8 >> 168), VERSION, "version");
     }
 
     function test_factory() public {
@@ -100,6 +106,7 @@ contract StorageLayoutTest is FabricTest {
         vm.assertEq(uint8(rules >> 112), 0, "tolerated platforms");
         vm.assertEq(uint32(rules >> 120), 0, "lifetime of keys");
         vm.assertEq(uint32(rules >> 152), 7200, "grace");
+        vm.assertEq(uint8(rules >> 184), 1, "activation is automatic");
     }
 
     function _load(uint256 slot) private view returns (uint256) {

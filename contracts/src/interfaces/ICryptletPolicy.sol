@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {Claims} from "../types/Creation.sol";
-import {Isolation, Listing} from "../types/Words.sol";
+import {ContainerKind, Isolation, Listing} from "../types/Words.sol";
 import {IAdministered} from "./IAdministered.sol";
 
 /// @title CryptletPolicy: what is accepted
@@ -15,6 +15,8 @@ interface ICryptletPolicy is IAdministered {
     error MeasurementNotAccepted(uint16 provider, bytes32 measurement);
     error EndorserNotAccepted(address endorser);
     error TcbStatusNotTolerable(uint8 status);
+    error VersionNotAccepted(ContainerKind container, uint32 version, uint32 minimum, uint32 maximum);
+    error InvalidVersions(uint32 minimum, uint32 maximum);
 
     event ProviderAcceptanceChanged(uint16 indexed provider, bool isAccepted, uint32 version);
     event MinimumIsolationChanged(Isolation isolation, uint32 version);
@@ -28,6 +30,8 @@ interface ICryptletPolicy is IAdministered {
     event EndorserRevoked(address indexed endorser, string reason, uint32 version);
     event KeyLifetimeChanged(uint32 blocksMax, uint32 version);
     event RotationGraceChanged(uint32 blocksMax, uint32 version);
+    event AcceptedVersionsChanged(ContainerKind indexed container, uint32 minimum, uint32 maximum, uint32 version);
+    event ActivationChanged(bool isAutomatic, uint32 version);
 
     /// @notice Raised by every change.
     function version() external view returns (uint32);
@@ -55,6 +59,15 @@ interface ICryptletPolicy is IAdministered {
 
     /// @notice Blocks that keys may count for after they were rotated.
     function rotationGraceBlocksMax() external view returns (uint32);
+
+    /// @notice Versions of the fabric in which containers of this kind may run, both ends included; a `maximum` of zero is none.
+    function acceptedVersions(ContainerKind container) external view returns (uint32 minimum, uint32 maximum);
+
+    /// @notice May a container of this kind be run by this version of the fabric (`Instance.version`)?
+    function isVersionAccepted(ContainerKind container, uint32 version) external view returns (bool);
+
+    /// @notice Do registrations count as soon as they are made? If not, the administrator activates each.
+    function isActivationAutomatic() external view returns (bool);
 
     /// @notice Do results of an instance with these claims count? The delegate asks the same at every call, of the parent block's state.
     function accepts(uint16 provider, Isolation isolation, bytes32 measurement, address endorser) external view returns (bool);
@@ -85,6 +98,11 @@ interface ICryptletPolicy is IAdministered {
     function setEndorserListed(address endorser, bool isListed) external;
     function setKeyLifetimeBlocksMax(uint32 blocksMax) external;
     function setRotationGraceBlocksMax(uint32 blocksMax) external;
+    function setActivationAutomatic(bool isAutomatic) external;
+
+    /// @notice Accepts containers of this kind that run in these versions of the fabric, both ends included; a `maximum` of zero is none.
+    /// What runs in another version stops counting with the next block, whenever it was registered.
+    function setAcceptedVersions(ContainerKind container, uint32 minimum, uint32 maximum) external;
 
     /// @notice Stops calls of all instances of a provider, from the next block on.
     function revokeProvider(uint16 provider, string calldata reason) external;

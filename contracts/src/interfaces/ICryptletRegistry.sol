@@ -2,9 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {ContractCryptletTerms, Cryptlet, Instance, UtilityRegistration} from "../types/Cryptlet.sol";
-import {CreatedInstance} from "../types/Creation.sol";
+import {Authorization, CreatedInstance} from "../types/Creation.sol";
 import {CryptletId, RegistrationId} from "../types/Ids.sol";
-import {CryptletKind, CryptletStatus, Isolation} from "../types/Words.sol";
+import {CryptletKind, CryptletStatus, InstanceStatus, Isolation} from "../types/Words.sol";
 import {InstanceRegistration} from "../types/Signed.sol";
 import {IAdministered} from "./IAdministered.sol";
 import {IInstanceDirectory} from "./IInstanceDirectory.sol";
@@ -28,11 +28,15 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     error InvalidUnits(uint64 unitsMax);
     error ZeroDigest();
     error NotPublisher(address caller, address publisher);
-    error NotRegistrar(address caller, CryptletId cryptletId);
+    error NotRegistrar(address registrar, CryptletId cryptletId);
+    error AuthorizationExpired(uint64 deadlineBlock, uint256 blockNumber);
+    error InvalidAuthorization(address registrar);
+    error InvalidIdentitySignature(address identityKey);
 
     error InstanceExists(RegistrationId registrationId);
     error UnknownInstance(RegistrationId registrationId);
     error InstanceNotActive(RegistrationId registrationId);
+    error InstanceNotPending(RegistrationId registrationId, InstanceStatus status);
     error InstanceNotExpired(RegistrationId registrationId, uint64 notAfterBlock);
     error TooManyInstances(CryptletId cryptletId, uint16 maximumInstances);
     error WrongCodeDigest(bytes32 given, bytes32 expected);
@@ -65,6 +69,10 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
         bytes32 codeDigest,
         bytes32 manifestDigest
     );
+    /// @notice Who registered a utility cryptlet: in their own and the identity key's signature, of what has this EIP-712 hash.
+    event CryptletAuthorized(
+        CryptletId indexed cryptletId, bytes32 registrationHash, Authorization authorization, bytes identitySignature
+    );
     event CryptletUpgraded(CryptletId indexed cryptletId, bytes32 codeDigest, bytes32 manifestDigest, uint64 keyEpoch);
     event CryptletSuspended(CryptletId indexed cryptletId, address indexed by);
     event CryptletResumed(CryptletId indexed cryptletId, address indexed by);
@@ -83,6 +91,13 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     );
     /// @notice Everything the registration rested on, in full, for auditors.
     event InstanceEvidence(RegistrationId indexed registrationId, CreatedInstance created);
+    /// @notice Who registered an instance, and in which way: in full, for auditors. Absent for the first instance of a Contract Cryptlet,
+    /// which its contract registers by calling.
+    event InstanceAuthorized(
+        RegistrationId indexed registrationId, RegistrationId previous, uint32 graceBlocks, Authorization authorization
+    );
+    /// @notice Results of it count from the next block on. `by` is zero if the policy leaves it to no one.
+    event InstanceActivated(RegistrationId indexed registrationId, address indexed by);
     event InstanceRenewed(RegistrationId indexed previous, RegistrationId indexed renewed, uint64 notAfterBlock);
     event InstanceRevoked(RegistrationId indexed registrationId, address indexed by, string reason);
     event InstanceRetired(RegistrationId indexed registrationId, uint64 notAfterBlock);
@@ -97,8 +112,13 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
     /// @notice Approves someone who runs hosts: may register instances of every cryptlet. By the administrator.
     function setHostOperator(address operator, bool isApproved) external;
 
-    /// @notice Registers a utility cryptlet; the caller becomes its publisher.
-    function registerUtility(UtilityRegistration calldata registration) external returns (CryptletId cryptletId);
+    /// @notice Registers a utility cryptlet. The registrar becomes its publisher; the identity key signs the same, which shows that
+    /// somebody holds it. Anybody may send it.
+    function registerUtility(
+        UtilityRegistration calldata registration,
+        Authorization calldata authorization,
+        bytes calldata identitySignature
+    ) external returns (CryptletId cryptletId);
 
     /// @notice Gives a utility cryptlet new code. Instances of the old code no longer count; the key epoch rises by one.
     function upgradeUtility(
@@ -117,20 +137,29 @@ interface ICryptletRegistry is IAdministered, IInstanceDirectory {
         external
         returns (RegistrationId registrationId);
 
-    /// @notice Registers an instance. By the cryptlet's publisher, the administrator or an approved host operator. An instance with a
-    /// higher key epoch than the current one begins a new epoch: all earlier instances cease to count at once. That is how keys are
-    /// rotated when the old ones are no longer to be trusted.
-    function registerInstance(CreatedInstance calldata created) external returns (RegistrationId registrationId);
-
-    /// @notice Registers the first instance of a new key epoch, and lets those of the epoch before count for `graceBlocks` more blocks, so
-    /// that calls under way are not lost. Same callers. The policy caps the grace.
-    function rotateKeys(CreatedInstance calldata created, uint32 graceBlocks) external returns (RegistrationId registrationId);
-
-    /// @notice Registers an instance anew before its time is over: the same keys, fresh evidence, a later last block. What it signs under
-    /// its old registration counts until the old last block. Same callers, or the instance's own key.
-    function renewInstance(RegistrationId previous, CreatedInstance calldata created)
+    /// @notice Registers an instance. Authorized by the cryptlet's publisher, a utility cryptlet's identity key, the administrator or an
+    /// approved host operator; sent by anybody. It is `Pending` until the administrator activates it, or active at once where the policy
+    /// says so. An instance with a higher key epoch than the current one begins a new epoch when it is activated: all earlier
+    /// instances cease to count at once. That is how keys are rotated when the old ones are no longer to be trusted.
+    function registerInstance(CreatedInstance calldata created, Authorization calldata authorization)
         external
         returns (RegistrationId registrationId);
+
+    /// @notice Registers the first instance of a new key epoch, and lets those of the epoch before count for `graceBlocks` more blocks from
+    /// its activation on, so that calls under way are not lost. Same registrars. The policy caps the grace.
+    function rotateKeys(CreatedInstance calldata created, uint32 graceBlocks, Authorization calldata authorization)
+        external
+        returns (RegistrationId registrationId);
+
+    /// @notice Registers an instance anew before its time is over: the same keys, fresh evidence, a later last block. What it signs under
+    /// its old registration counts until the old last block. Same registrars, or the instance's own key. It is active at once if it is
+    /// evidenced as its predecessor was: same provider, isolation, measurement, endorser, container and version.
+    function renewInstance(RegistrationId previous, CreatedInstance calldata created, Authorization calldata authorization)
+        external
+        returns (RegistrationId registrationId);
+
+    /// @notice Lets an instance that is `Pending` count, from the next block on. By the administrator.
+    function activateInstance(RegistrationId registrationId) external;
 
     /// @notice Ends an instance for good, with what it was renewed from or to. By the publisher, the administrator, or the instance's own key.
     function revokeInstance(RegistrationId registrationId, string calldata reason) external;

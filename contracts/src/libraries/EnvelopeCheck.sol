@@ -36,6 +36,7 @@ library EnvelopeCheck {
         if (!CRYPTLET_POLICY.accepts(item.provider, item.isolation, item.measurement, item.endorser)) {
             return EnvelopeFault.NotAccepted;
         }
+        if (!CRYPTLET_POLICY.isVersionAccepted(item.container, item.version)) return EnvelopeFault.NotAccepted;
         if (block.number < envelope.result.notBefore) return EnvelopeFault.NotYetValid;
         if (block.number > envelope.result.expires || block.number > state.notAfterBlock) return EnvelopeFault.Expired;
         return EnvelopeFault.None;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {ICryptletPolicy} from "../interfaces/ICryptletPolicy.sol";
 import {ICryptletRegistry} from "../interfaces/ICryptletRegistry.sol";
 import {Cryptlet} from "../types/Cryptlet.sol";
 import {Claims, CreatedInstance} from "../types/Creation.sol";
@@ -59,5 +60,9 @@ library EvidenceCheck {
             revert ICryptletRegistry.IsolationBelowCryptlet(claims.isolation, entry.isolation);
         }
         CRYPTLET_POLICY.requireAccepted(claims);
+        if (!CRYPTLET_POLICY.isVersionAccepted(created.container, created.version)) {
+            (uint32 minimum, uint32 maximum) = CRYPTLET_POLICY.acceptedVersions(created.container);
+            revert ICryptletPolicy.VersionNotAccepted(created.container, created.version, minimum, maximum);
+        }
     }
 }

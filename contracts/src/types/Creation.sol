@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {CryptletId} from "./Ids.sol";
-import {Isolation} from "./Words.sol";
+import {ContainerKind, Isolation} from "./Words.sol";
 
 /// @notice What the constructor of a Contract Cryptlet passes to `ICryptoDelegate.create`.
 struct CreateConfig {
@@ -33,10 +33,21 @@ struct CreatedInstance {
     uint64 anchorBlock;
     bytes32 anchorHash;
     uint64 notAfterBlock;
+    ContainerKind container;
+    uint32 version;
     /// Signature of `signer` over the EIP-712 digest of `InstanceKeys`, the fields above.
     bytes keysSignature;
     bytes evidence;
     bytes collateral;
+}
+
+/// @notice Who answers for a registration, in their own signature, so that anybody may send it. An account with code cannot sign: it sends
+/// the registration itself and leaves `signature` empty.
+struct Authorization {
+    address registrar;
+    /// Last block in which it holds.
+    uint64 deadlineBlock;
+    bytes signature;
 }
 
 /// @notice What the verifier found in evidence (RATS: Attestation Results).

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {CryptletId} from "./Ids.sol";
-import {CryptletKind, CryptletStatus, InstanceStatus, Isolation, SimulationPolicy} from "./Words.sol";
+import {ContainerKind, CryptletKind, CryptletStatus, InstanceStatus, Isolation, SimulationPolicy} from "./Words.sol";
 
 /// @notice A registered cryptlet.
 /// @dev The delegate reads slots 0 to 3 of this structure directly, at the parent block: its layout is consensus.
@@ -23,7 +23,7 @@ struct Cryptlet {
     uint16 minimumInstances;
     uint16 maximumInstances;
     uint32 outputBytesMax;
-    /// Instances of the current key epoch that are neither revoked nor retired.
+    /// Instances of the current key epoch that are active, neither revoked nor retired.
     uint32 activeInstances;
     // slot 3
     uint64 unitsMax;
@@ -36,7 +36,8 @@ struct Cryptlet {
     // slot 4
     /// Suspended by the administrator, so only the administrator can resume it.
     bool suspendedByAdmin;
-    /// The cryptlet's long-lived public key, as an address: the papers' `publicKey`. A Contract Cryptlet's is its first instance's.
+    /// The cryptlet's long-lived public key, as an address: the papers' `publicKey`. It signs nothing but the cryptlet's registration and
+    /// those of its instances. A Contract Cryptlet's is its first instance's.
     address identityKey;
     // slots 5 to 7
     bytes32 manifestDigest;
@@ -68,12 +69,17 @@ struct Instance {
     uint64 evidenceExpires;
     /// Version of the policy that accepted it.
     uint32 policyVersion;
+    /// If it waits to be activated and then begins an epoch: blocks for which the epoch before still counts.
+    uint32 graceBlocks;
     // slots 4 to 8
     bytes32 measurement;
     bytes32 hpkeKey;
     bytes32 evidenceHash;
     bytes32 endorsementsHash;
     address endorser;
+    ContainerKind container;
+    /// Of the fabric that runs it: `major * 10**6 + minor * 10**3 + patch`.
+    uint32 version;
 }
 
 /// @notice What a publisher says about a utility cryptlet.

@@ -17,13 +17,22 @@ enum CryptletKind {
 }
 
 /// @notice Whether results of an instance count. `Revoked` is a judgement, `Retired` only says that its time was over. `Renewed` counts
-/// until its last block, and has a successor with the same keys.
+/// until its last block, and has a successor with the same keys. `Pending` is registered, and waits for the administrator.
 enum InstanceStatus {
     None,
     Active,
     Revoked,
     Retired,
-    Renewed
+    Renewed,
+    Pending
+}
+
+/// @notice What an instance runs in, as its keys say. `Host` is the host itself, which is what the factory runs in.
+enum ContainerKind {
+    Host,
+    Wasm,
+    Process,
+    Evm
 }
 
 /// @notice What the policy says of one measurement or one endorser. `Revoked` holds for calls at once, whatever was registered before.

@@ -4,17 +4,19 @@ pragma solidity ^0.8.28;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {FabricTypedData} from "../../src/libraries/FabricTypedData.sol";
 import {CRYPTO_DELEGATE} from "../../src/libraries/SystemContracts.sol";
+import {UtilityRegistration} from "../../src/types/Cryptlet.sol";
 import {CreateConfig} from "../../src/types/Creation.sol";
 import {CryptletId, RegistrationId, contractCryptletId, utilityCryptletId} from "../../src/types/Ids.sol";
 import {
     Envelope,
-    EnvelopeRequest,
-    EnvelopeResult,
+    CryptletRequest,
+    CryptletResult,
     FabricDomain,
+    InstanceAuthorization,
     InstanceKeys,
     InstanceRegistration
 } from "../../src/types/Signed.sol";
-import {Isolation} from "../../src/types/Words.sol";
+import {ContainerKind, Isolation, SimulationPolicy} from "../../src/types/Words.sol";
 import {SOFTWARE_STATEMENT_TYPEHASH, SoftwareEvidence, softwareStatementHash} from "../support/TestDelegate.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -35,14 +37,17 @@ contract FabricTypedDataTest {
 
             bytes32 nameHash = keccak256(bytes(vm.parseJsonString(json, _in(path, "domainName"))));
             FabricDomain memory domain = FabricDomain(_number(path, "domain.chainId"), _word(path, "domain.genesisHash"));
-            bytes32 separator = FabricTypedData.separator(nameHash, domain);
+            // Registrars sign for the registry, everybody else for the delegate.
+            bytes32 separator = nameHash == FabricTypedData.REGISTRY_NAME_HASH
+                ? FabricTypedData.registrySeparator(domain)
+                : FabricTypedData.separator(nameHash, domain);
             vm.assertEq(separator, _word(path, "domainSeparator"), "domain separator");
             bytes32 digest = FabricTypedData.digest(separator, structHash);
             vm.assertEq(digest, _word(path, "digest"), "digest");
             address signer = ECDSA.recover(digest, vm.parseJsonBytes(json, _in(path, "signature")));
             vm.assertEq(signer, _address(path, "signer"), "signer");
         }
-        vm.assertEq(count, 24, "vectors read");
+        vm.assertEq(count, 28, "vectors read");
     }
 
     function test_liveSeparator_isTheDomainNamedCryptletFabric() public pure {
@@ -88,6 +93,11 @@ contract FabricTypedDataTest {
         vm.assertEq(vm.parseJsonAddress(json, ".delegate"), address(CRYPTO_DELEGATE), "delegate");
     }
 
+    /// From calldata, as the registry has it.
+    function hashOf(UtilityRegistration calldata said, address publisher, uint64 deadlineBlock) external pure returns (bytes32) {
+        return FabricTypedData.hash(said, publisher, deadlineBlock);
+    }
+
     function _hash(string memory path, string memory primaryType) private view returns (bytes32, bytes32) {
         string memory m = _in(path, "message");
         bytes32 kind = keccak256(bytes(primaryType));
@@ -103,12 +113,21 @@ contract FabricTypedDataTest {
         if (kind == keccak256("InstanceRegistration")) {
             return (FabricTypedData.INSTANCE_REGISTRATION_TYPEHASH, FabricTypedData.hash(_registration(m)));
         }
+        if (kind == keccak256("InstanceAuthorization")) {
+            return (FabricTypedData.INSTANCE_AUTHORIZATION_TYPEHASH, FabricTypedData.hash(_authorization(m)));
+        }
+        if (kind == keccak256("UtilityRegistration")) {
+            UtilityRegistration memory said = _utility(m);
+            address publisher = _address(m, "publisher");
+            bytes32 structHash = this.hashOf(said, publisher, uint64(_number(m, "deadlineBlock")));
+            return (FabricTypedData.UTILITY_REGISTRATION_TYPEHASH, structHash);
+        }
         vm.assertEq(primaryType, "SoftwareStatement", "structure");
         return (SOFTWARE_STATEMENT_TYPEHASH, softwareStatementHash(_statement(m)));
     }
 
-    function _request(string memory m) private view returns (EnvelopeRequest memory) {
-        return EnvelopeRequest({
+    function _request(string memory m) private view returns (CryptletRequest memory) {
+        return CryptletRequest({
             key: _word(m, "key"),
             cryptletId: CryptletId.wrap(_word(m, "cryptletId")),
             caller: _address(m, "caller"),
@@ -120,8 +139,8 @@ contract FabricTypedDataTest {
         });
     }
 
-    function _result(string memory m) private view returns (EnvelopeResult memory) {
-        return EnvelopeResult({
+    function _result(string memory m) private view returns (CryptletResult memory) {
+        return CryptletResult({
             requestHash: _word(m, "requestHash"),
             registrationId: RegistrationId.wrap(_word(m, "registrationId")),
             keyEpoch: uint64(_number(m, "keyEpoch")),
@@ -144,7 +163,36 @@ contract FabricTypedDataTest {
             keyEpoch: uint64(_number(m, "keyEpoch")),
             anchorBlock: uint64(_number(m, "anchorBlock")),
             anchorHash: _word(m, "anchorHash"),
-            notAfterBlock: uint64(_number(m, "notAfterBlock"))
+            notAfterBlock: uint64(_number(m, "notAfterBlock")),
+            container: ContainerKind(_number(m, "container")),
+            version: uint32(_number(m, "version"))
+        });
+    }
+
+    function _authorization(string memory m) private view returns (InstanceAuthorization memory) {
+        return InstanceAuthorization({
+            registrationId: RegistrationId.wrap(_word(m, "registrationId")),
+            previous: RegistrationId.wrap(_word(m, "previous")),
+            graceBlocks: uint32(_number(m, "graceBlocks")),
+            deadlineBlock: uint64(_number(m, "deadlineBlock"))
+        });
+    }
+
+    function _utility(string memory m) private view returns (UtilityRegistration memory) {
+        return UtilityRegistration({
+            name: vm.parseJsonString(json, _in(m, "name")),
+            codeDigest: _word(m, "codeDigest"),
+            manifestDigest: _word(m, "manifestDigest"),
+            headerDigest: _word(m, "headerDigest"),
+            configDigest: _word(m, "configDigest"),
+            identityKey: _address(m, "identityKey"),
+            isolation: Isolation(_number(m, "isolation")),
+            minimumInstances: uint16(_number(m, "minimumInstances")),
+            maximumInstances: uint16(_number(m, "maximumInstances")),
+            unitsMax: uint64(_number(m, "unitsMax")),
+            outputBytesMax: uint32(_number(m, "outputBytesMax")),
+            simulationPolicy: SimulationPolicy(_number(m, "simulationPolicy")),
+            simulationStub: vm.parseJsonBytes(json, _in(m, "simulationStub"))
         });
     }
 

@@ -7,10 +7,10 @@ import {CryptletRegistry} from "../../src/CryptletRegistry.sol";
 import {FabricTypedData} from "../../src/libraries/FabricTypedData.sol";
 import {ATTESTATION_VERIFIER, CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE} from "../../src/libraries/SystemContracts.sol";
 import {Cryptlet, UtilityRegistration} from "../../src/types/Cryptlet.sol";
-import {CreateConfig, CreatedInstance} from "../../src/types/Creation.sol";
+import {Authorization, CreateConfig, CreatedInstance} from "../../src/types/Creation.sol";
 import {CryptletId, RegistrationId, contractCryptletId} from "../../src/types/Ids.sol";
-import {FabricDomain, InstanceKeys} from "../../src/types/Signed.sol";
-import {Isolation, Providers, SimulationPolicy} from "../../src/types/Words.sol";
+import {FabricDomain, InstanceAuthorization, InstanceKeys} from "../../src/types/Signed.sol";
+import {ContainerKind, Isolation, Providers, SimulationPolicy} from "../../src/types/Words.sol";
 import {ITestFactory, SoftwareEvidence, TestDelegate, softwareStatementHash} from "./TestDelegate.sol";
 import {vm} from "./Vm.sol";
 
@@ -23,10 +23,20 @@ abstract contract FabricTest is ITestFactory {
     uint256 internal constant HOST_KEY = 0x4057;
     uint256 internal constant INSTANCE_KEY = 0x1257;
     uint64 internal constant NOT_AFTER_BLOCK = 1000;
+    /// 0.1.2
+    uint32 internal constant VERSION = 1_002;
 
-    address internal constant ADMIN = address(0xAD);
-    address internal constant PUBLISHER = address(0xBB);
-    address internal constant STRANGER = address(0x57);
+    uint256 internal constant ADMIN_KEY = 0xAD;
+    uint256 internal constant PUBLISHER_KEY = 0xBB;
+    uint256 internal constant STRANGER_KEY = 0x57;
+    uint256 internal constant IDENTITY_KEY = 0x1D;
+    // The addresses of these keys.
+    address internal constant ADMIN = 0x5181bE40152CAaBa8e123a55b7762755D4e8e416;
+    address internal constant PUBLISHER = 0xF5D122E123D9D7998d2bEA685d11b10FEC3E4508;
+    address internal constant STRANGER = 0x8530A26f6c062f55597Bd30c1a44e248DEcB0027;
+    address internal constant IDENTITY = 0x4a7A7c2E09209dbE44A582cD92b0eDd7129E74be;
+    /// Sends what others have signed.
+    address internal constant RELAYER = address(0x5E);
 
     /// The key that the fabric's factory gives the next instance it creates.
     uint256 internal nextInstanceKey = INSTANCE_KEY;
@@ -38,8 +48,9 @@ abstract contract FabricTest is ITestFactory {
         vm.etch(address(CRYPTO_DELEGATE), type(TestDelegate).runtimeCode);
         vm.store(address(CRYPTLET_REGISTRY), bytes32(uint256(0)), bytes32(uint256(uint160(ADMIN))));
         vm.store(address(CRYPTLET_POLICY), bytes32(uint256(0)), bytes32(uint256(uint160(ADMIN))));
-        // version 1, the software provider accepted, isolation at least a process
+        // version 1, the software provider accepted, isolation at least a process, registrations active at once
         uint256 rules = 1 | (1 << Providers.SOFTWARE) << 32 | uint256(uint8(Isolation.Process)) << 64 | uint256(7200) << 152;
+        rules |= uint256(1) << 184;
         vm.store(address(CRYPTLET_POLICY), bytes32(uint256(2)), bytes32(rules));
         delegate().setFactory(this);
 
@@ -73,7 +84,7 @@ abstract contract FabricTest is ITestFactory {
             manifestDigest: MANIFEST_DIGEST,
             headerDigest: keccak256("header"),
             configDigest: keccak256("config"),
-            identityKey: address(0x1D),
+            identityKey: IDENTITY,
             isolation: Isolation.Process,
             minimumInstances: 1,
             maximumInstances: 2,
@@ -85,13 +96,70 @@ abstract contract FabricTest is ITestFactory {
     }
 
     function registerUtility(string memory name) internal returns (CryptletId) {
-        vm.prank(PUBLISHER);
-        return CRYPTLET_REGISTRY.registerUtility(utility(name));
+        return registerUtility(utility(name));
+    }
+
+    function registerUtility(UtilityRegistration memory said) internal returns (CryptletId) {
+        bytes32 structHash = hashOf(said, PUBLISHER, deadline());
+        Authorization memory authorization = Authorization(PUBLISHER, deadline(), signFor(PUBLISHER_KEY, structHash));
+        bytes memory identitySignature = signFor(IDENTITY_KEY, structHash);
+        vm.prank(RELAYER);
+        return CRYPTLET_REGISTRY.registerUtility(said, authorization, identitySignature);
     }
 
     function registerInstance(CreatedInstance memory created) internal returns (RegistrationId) {
-        vm.prank(PUBLISHER);
-        return CRYPTLET_REGISTRY.registerInstance(created);
+        return registerInstance(PUBLISHER_KEY, created);
+    }
+
+    function registerInstance(uint256 key, CreatedInstance memory created) internal returns (RegistrationId) {
+        Authorization memory authorization = authorized(key, created, RegistrationId.wrap(0), 0);
+        vm.prank(RELAYER);
+        return CRYPTLET_REGISTRY.registerInstance(created, authorization);
+    }
+
+    function rotateKeys(uint256 key, CreatedInstance memory created, uint32 graceBlocks) internal returns (RegistrationId) {
+        Authorization memory authorization = authorized(key, created, RegistrationId.wrap(0), graceBlocks);
+        vm.prank(RELAYER);
+        return CRYPTLET_REGISTRY.rotateKeys(created, graceBlocks, authorization);
+    }
+
+    function renewInstance(uint256 key, RegistrationId previous, CreatedInstance memory created)
+        internal
+        returns (RegistrationId)
+    {
+        Authorization memory authorization = authorized(key, created, previous, 0);
+        vm.prank(RELAYER);
+        return CRYPTLET_REGISTRY.renewInstance(previous, created, authorization);
+    }
+
+    /// What a registrar signs.
+    function authorized(uint256 key, CreatedInstance memory created, RegistrationId previous, uint32 graceBlocks)
+        internal
+        view
+        returns (Authorization memory)
+    {
+        InstanceAuthorization memory asked = InstanceAuthorization(registrationIdOf(created), previous, graceBlocks, deadline());
+        return Authorization(vm.addr(key), deadline(), signFor(key, FabricTypedData.hash(asked)));
+    }
+
+    /// What `FabricTypedData` computes from calldata, by hand.
+    function hashOf(UtilityRegistration memory said, address publisher, uint64 deadlineBlock) internal pure returns (bytes32) {
+        bytes memory texts = abi.encode(FabricTypedData.UTILITY_REGISTRATION_TYPEHASH, publisher, keccak256(bytes(said.name)));
+        bytes memory digests =
+            abi.encode(said.codeDigest, said.manifestDigest, said.headerDigest, said.configDigest, said.identityKey);
+        bytes memory numbers =
+            abi.encode(said.isolation, said.minimumInstances, said.maximumInstances, said.unitsMax, said.outputBytesMax);
+        bytes memory rest = abi.encode(said.simulationPolicy, keccak256(said.simulationStub), deadlineBlock);
+        return keccak256(bytes.concat(texts, digests, numbers, rest));
+    }
+
+    /// A signature in the registry's domain.
+    function signFor(uint256 key, bytes32 structHash) internal view returns (bytes memory) {
+        return sign(key, FabricTypedData.registrySeparator(domain()), structHash);
+    }
+
+    function deadline() internal view returns (uint64) {
+        return uint64(block.number) + 20;
     }
 
     /// A utility cryptlet with one instance, answered by `program`, callable now.
@@ -127,6 +195,8 @@ abstract contract FabricTest is ITestFactory {
         created.anchorBlock = 9;
         created.anchorHash = blockHashOf(9);
         created.notAfterBlock = NOT_AFTER_BLOCK;
+        created.container = ContainerKind.Wasm;
+        created.version = VERSION;
         return signed(created, key);
     }
 
@@ -169,7 +239,9 @@ abstract contract FabricTest is ITestFactory {
             keyEpoch: created.keyEpoch,
             anchorBlock: created.anchorBlock,
             anchorHash: created.anchorHash,
-            notAfterBlock: created.notAfterBlock
+            notAfterBlock: created.notAfterBlock,
+            container: created.container,
+            version: created.version
         });
         return RegistrationId.wrap(FabricTypedData.hash(keys));
     }

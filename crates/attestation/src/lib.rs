@@ -8,6 +8,7 @@ pub mod signature;
 pub use evidence::{AppraisalTerms, EvidenceFault, ToleratedTcb, appraise, appraise_under};
 pub use record::{BlockFacts, RecordFault, RecoveredRecord, verify_record};
 pub use registry::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, SimulationPolicy,
+    AcceptedVersions, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry,
+    SimulationPolicy,
 };
 pub use signature::{SignatureFault, recover};

@@ -6,14 +6,14 @@
 //! nothing, so a transaction may be run again without paying for signatures again.
 
 use crate::{
-    registry::{CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry},
+    registry::{AcceptedVersions, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry},
     signature::{SignatureFault, digest_of, recover},
 };
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::SolStruct;
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletResult, FabricDomain, FabricLimits, Record, RegistrationId, ResultStatus,
-    UnavailableReason,
+    CodeDigest, CryptletId, CryptletResult, FabricDomain, FabricLimits, FabricVersion, Record, RegistrationId,
+    ResultStatus, UnavailableReason,
 };
 
 /// Oldest block that an anchor may name, counted back from the block that includes the call (EIP-2: `BLOCKHASH`).
@@ -109,8 +109,12 @@ pub enum RecordFault {
     Signature(SignatureFault),
     #[error("the result was signed by {found}; instance {instance} signs as {expected}")]
     WrongSigner { instance: RegistrationId, expected: Address, found: Address },
+    #[error("cryptlet {0} is not registered")]
+    UnknownCryptlet(CryptletId),
     #[error("instance {0} is not registered")]
     UnknownInstance(RegistrationId),
+    #[error("instance {0} waits to be activated")]
+    InstancePending(RegistrationId),
     #[error("instance {instance} is {status:?}")]
     InstanceInactive { instance: RegistrationId, status: InstanceStatus },
     #[error("instance {instance} runs cryptlet {found}, not {expected}")]
@@ -129,6 +133,10 @@ pub enum RecordFault {
     MeasurementNotAccepted { instance: RegistrationId, measurement: B256 },
     #[error("instance {instance} was vouched for by {endorser}, whom the policy does not accept")]
     EndorserNotAccepted { instance: RegistrationId, endorser: Address },
+    #[error(
+        "instance {instance} runs in version {version} of the fabric; of this kind of container the policy accepts {accepted}"
+    )]
+    VersionNotAccepted { instance: RegistrationId, version: FabricVersion, accepted: AcceptedVersions },
     #[error("instance {instance} was attested with isolation {isolation}; {needed} is needed")]
     IsolationTooWeak { instance: RegistrationId, isolation: u8, needed: u8 },
     #[error("the result holds from block {not_before} to block {expires}; this is block {block}")]
@@ -170,12 +178,14 @@ impl RecordFault {
             | Self::ProviderNotAccepted { .. }
             | Self::MeasurementNotAccepted { .. }
             | Self::EndorserNotAccepted { .. }
+            | Self::VersionNotAccepted { .. }
+            | Self::InstancePending(_)
             | Self::IsolationTooWeak { .. } => UnavailableReason::BadSignature,
             Self::OutsideWindow { .. } | Self::InstanceExpired { .. } | Self::GraceOver { .. } => {
                 UnavailableReason::Expired
             }
             Self::TooManyUnits { .. } | Self::OutputTooLong { .. } => UnavailableReason::OverLimit,
-            Self::CryptletInactive { .. } => UnavailableReason::Refused,
+            Self::CryptletInactive { .. } | Self::UnknownCryptlet(_) => UnavailableReason::Refused,
         }
     }
 }
@@ -239,8 +249,10 @@ pub fn verify_instance(
     block_number: u64,
 ) -> Result<(), RecordFault> {
     let id = instance.id;
-    if !matches!(instance.status, InstanceStatus::Active | InstanceStatus::Renewed) {
-        return Err(RecordFault::InstanceInactive { instance: id, status: instance.status });
+    match instance.status {
+        InstanceStatus::Active | InstanceStatus::Renewed => {}
+        InstanceStatus::Pending => return Err(RecordFault::InstancePending(id)),
+        status => return Err(RecordFault::InstanceInactive { instance: id, status }),
     }
     if instance.cryptlet != cryptlet.id {
         return Err(RecordFault::InstanceOfOther { instance: id, expected: cryptlet.id, found: instance.cryptlet });
@@ -269,6 +281,10 @@ pub fn verify_instance(
     if !policy.accepts_endorser(instance) {
         let endorser = instance.endorser.unwrap_or_default();
         return Err(RecordFault::EndorserNotAccepted { instance: id, endorser });
+    }
+    if !instance.accepted_versions.accepts(instance.version) {
+        let (version, accepted) = (instance.version, instance.accepted_versions);
+        return Err(RecordFault::VersionNotAccepted { instance: id, version, accepted });
     }
     let needed = cryptlet.isolation.max(policy.minimum_isolation);
     if instance.isolation < needed {

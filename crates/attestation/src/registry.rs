@@ -2,8 +2,9 @@
 
 use crate::evidence::{PROVIDER_TPM, ToleratedTcb};
 use alloy_primitives::{Address, B256};
-use cryptlet_primitives::{CodeDigest, CryptletId, RegistrationId};
+use cryptlet_primitives::{CodeDigest, CryptletId, FabricVersion, RegistrationId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Life of a cryptlet in `CryptletRegistry`. The numbers are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub enum InstanceStatus {
     Retired = 3,
     /// May sign until its last block; its keys are registered anew for longer.
     Renewed = 4,
+    /// May not sign yet: the administrator has not activated it.
+    Pending = 5,
 }
 
 /// What `CryptletPolicy` says of one measurement or one endorser. The numbers are those of the contract.
@@ -102,7 +105,7 @@ pub struct CryptletEntry {
     pub previous_epoch_until: u64,
     /// Least isolation its instances must have: 0 none, 1 process, 2 vm, 3 enclave.
     pub isolation: u8,
-    /// Instances of the current key epoch that are neither revoked nor retired. Some may have expired.
+    /// Instances of the current key epoch that are active, neither revoked nor retired. Some may have expired.
     pub active_instances: u32,
     /// How simulations are answered.
     pub simulation: SimulationPolicy,
@@ -138,6 +141,38 @@ pub struct InstanceEntry {
     pub measurement_listing: Listing,
     /// What the policy says of the endorser.
     pub endorser_listing: Listing,
+    /// What it runs in: a number of [`ContainerKind`](cryptlet_primitives::ContainerKind).
+    pub container: u8,
+    /// Version of the fabric that runs it: see [`FabricVersion`].
+    pub version: FabricVersion,
+    /// Versions that the policy accepts for this kind of container.
+    pub accepted_versions: AcceptedVersions,
+}
+
+/// Versions of the fabric that `CryptletPolicy` accepts for one kind of container, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedVersions {
+    /// The lowest.
+    pub minimum: FabricVersion,
+    /// The highest; zero if there is none.
+    pub maximum: FabricVersion,
+}
+
+impl AcceptedVersions {
+    /// Is this version one of them?
+    pub fn accepts(&self, version: FabricVersion) -> bool {
+        version >= self.minimum && (self.maximum == FabricVersion(0) || version <= self.maximum)
+    }
+}
+
+impl fmt::Display for AcceptedVersions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.maximum {
+            FabricVersion(0) => write!(f, "{} and later", self.minimum),
+            maximum => write!(f, "{} to {maximum}", self.minimum),
+        }
+    }
 }
 
 impl CryptletEntry {
@@ -207,6 +242,6 @@ macro_rules! from_number {
 }
 
 from_number!(CryptletStatus: Unknown, Active, Suspended, Revoked);
-from_number!(InstanceStatus: Unknown, Active, Revoked, Retired, Renewed);
+from_number!(InstanceStatus: Unknown, Active, Revoked, Retired, Renewed, Pending);
 from_number!(Listing: None, Accepted, Revoked);
 from_number!(SimulationPolicy: Live, Memo, Stub, Deny);

@@ -3,10 +3,11 @@
 //! Recovery runs on libsecp256k1, which the EVM itself uses for `ecrecover`: five times as fast as a recovery in pure Rust.
 
 use alloy_primitives::{Address, B256, keccak256};
-use alloy_sol_types::SolStruct;
+use alloy_sol_types::{Eip712Domain, SolStruct};
 use cryptlet_primitives::{
-    CryptletResult, FabricDomain, InstanceKeys, Signature65,
+    CryptletResult, FabricDomain, InstanceAuthorization, InstanceKeys, Signature65,
     abi::{SoftwareStatement, TpmKeyStatement},
+    typed_data::UtilityRegistration,
 };
 use secp256k1::{
     Message, SECP256K1,
@@ -78,6 +79,16 @@ pub fn keys_digest(keys: &InstanceKeys, domain: &FabricDomain) -> B256 {
     keys.eip712_signing_hash(&domain.live())
 }
 
+/// What a registrar signs for an instance.
+pub fn authorization_digest(authorization: &InstanceAuthorization, domain: &FabricDomain) -> B256 {
+    authorization.eip712_signing_hash(&domain.registry())
+}
+
+/// What publisher and identity key sign for a utility cryptlet.
+pub fn utility_digest(registration: &UtilityRegistration, domain: &FabricDomain) -> B256 {
+    registration.eip712_signing_hash(&domain.registry())
+}
+
 /// What a host signs for the software provider's evidence.
 pub fn software_statement_digest(statement: &SoftwareStatement, domain: &FabricDomain) -> B256 {
     statement.eip712_signing_hash(&domain.live())
@@ -86,6 +97,15 @@ pub fn software_statement_digest(statement: &SoftwareStatement, domain: &FabricD
 /// What an endorser signs for a TPM's attestation key.
 pub fn tpm_key_digest(statement: &TpmKeyStatement, domain: &FabricDomain) -> B256 {
     statement.eip712_signing_hash(&domain.live())
+}
+
+/// Who signed a structure whose hash is known already, in a domain.
+pub fn recover_struct(
+    domain: &Eip712Domain,
+    struct_hash: B256,
+    signature: &Signature65,
+) -> Result<Address, SignatureFault> {
+    recover(digest_of(domain.separator(), struct_hash), signature)
 }
 
 /// The digest of a structure whose hash is known already (EIP-712: `keccak256(0x1901 ‖ domain ‖ struct)`).

@@ -1,6 +1,5 @@
 //! `audit`: every registration and every record of an exported chain, as they were judged then, and as they would be judged today.
 
-mod events;
 mod history;
 mod report;
 

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Node(Box<NodeArgs>),
     /// Run a cryptlet host that nodes elsewhere call over mutual TLS, or enrol such a node
     Host(Box<HostArgs>),
+    /// Make and show keys in a vault: of publishers, operators and administrators
+    Key(KeyArgs),
     /// Build, check, inspect, push and pull cryptlet packages
     Package(PackageArgs),
     /// Have a host run a cryptlet package and register it on a chain, or make the host the chain's factory
@@ -405,6 +407,8 @@ pub(crate) enum HostAction {
     Drain(DrainArgs),
     /// Have a running host make its door's certificate anew, or the keys of its instances
     Rotate(RotateArgs),
+    /// Have a running host register its instances for longer before their time is over, with the same keys and fresh evidence
+    Renew(RenewArgs),
 }
 
 /// Which running host: by the socket in its data folder on this machine, or from elsewhere as an enrolled operator.
@@ -455,12 +459,79 @@ pub(crate) struct RotateArgs {
     /// The keys of its instances, with the next key epoch, and put them on the chain
     #[arg(long)]
     pub(crate) instances: bool,
+    /// With --instances: blocks for which the old keys still count; the policy caps it
+    #[arg(long, value_name = "BLOCKS", default_value_t = 0)]
+    pub(crate) grace_blocks: u32,
     /// With --instances: JSON-RPC address of a node
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
     pub(crate) rpc_url: String,
-    /// With --instances: private key of the publisher; by default the dev chain's operator
+    #[command(flatten)]
+    pub(crate) author: AuthorArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenewArgs {
+    #[command(flatten)]
+    pub(crate) operate: OperateArgs,
+    /// Renew what has at most so many blocks left; a day of blocks of 12 s by default
+    #[arg(long, value_name = "BLOCKS", default_value_t = 7_200)]
+    pub(crate) within: u64,
+    /// Go on: look again every so many seconds, until stopped
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) watch: Option<u64>,
+    /// JSON-RPC address of a node
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
+    pub(crate) rpc_url: String,
+    #[command(flatten)]
+    pub(crate) author: AuthorArgs,
+}
+
+/// Whose word it is that goes to the registry, and who sends it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "In whose name")]
+pub(crate) struct AuthorArgs {
+    /// Private key of the publisher, operator or administrator; by default the dev chain's operator
     #[arg(long, value_name = "0x…", env = "CRYPTLET_PRIVATE_KEY", hide_env_values = true)]
     pub(crate) private_key: Option<B256>,
+    /// Instead, a key in a vault: its name, or the id of a cryptlet, for that cryptlet's identity key
+    #[arg(long, value_name = "NAME_OR_ID")]
+    pub(crate) key: Option<String>,
+    /// Folder of that vault. Not the data folder of a running host, which has its own
+    #[arg(long, value_name = "DIR", default_value = "cryptlet-keys")]
+    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// Private key of whoever sends the transaction and pays for it, if that is somebody else
+    #[arg(long, value_name = "0x…", env = "CRYPTLET_SENDER_KEY", hide_env_values = true)]
+    pub(crate) sender_key: Option<B256>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    #[command(subcommand)]
+    pub(crate) action: KeyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make a key where it will stay, and print its address
+    New(KeyEntryArgs),
+    /// Print the address of a key
+    Show(KeyEntryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyEntryArgs {
+    /// Name of the key, or the id of a cryptlet, for that cryptlet's identity key
+    #[arg(value_name = "NAME_OR_ID")]
+    pub(crate) name: String,
+    /// Folder of the vault
+    #[arg(long, value_name = "DIR", default_value = "cryptlet-keys")]
+    pub(crate) keys: PathBuf,
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -488,6 +559,9 @@ pub(crate) struct ServeArgs {
     /// What keeps cryptlets apart, and the host from them
     #[arg(long, value_enum, default_value_t = Isolation::Process)]
     pub(crate) isolation: Isolation,
+    /// Blocks for which instances ask to be registered; the policy may cap it
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) key_lifetime_blocks: Option<u64>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -547,9 +621,8 @@ pub(crate) struct RegisterArgs {
     /// JSON-RPC address of a node
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8545", env = "ETH_RPC_URL")]
     pub(crate) rpc_url: String,
-    /// Private key of the publisher, who pays for the registration; by default the dev chain's operator
-    #[arg(long, value_name = "0x…", env = "CRYPTLET_PRIVATE_KEY", hide_env_values = true)]
-    pub(crate) private_key: Option<B256>,
+    #[command(flatten)]
+    pub(crate) author: AuthorArgs,
     #[command(flatten)]
     pub(crate) fabric: FabricArgs,
     #[command(flatten)]
@@ -588,6 +661,9 @@ pub(crate) struct GenesisArgs {
     /// Isolation provider whose evidence is accepted (software, sgx, tdx, tpm); may be repeated. None is accepted by default
     #[arg(long, value_name = "PROVIDER")]
     pub(crate) accept: Vec<String>,
+    /// Let registrations count as soon as they are made; by default the administrators activate each
+    #[arg(long)]
+    pub(crate) auto_activate: bool,
     /// The least isolation of any instance: none, process, vm or enclave
     #[arg(long, value_name = "ISOLATION", default_value = "process")]
     pub(crate) minimum_isolation: String,
@@ -616,6 +692,16 @@ pub(crate) enum RegistryCommand {
     Show(RegistryEntryArgs),
     /// Why a cryptlet, or an instance, can be called now or cannot: status, epoch, expiry, and the setting that refuses it
     Explain(RegistryEntryArgs),
+    /// Let an instance count that waits for it, or all of a cryptlet that do: by the administrator, or by the council's vote
+    Activate(ActivateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ActivateArgs {
+    #[command(flatten)]
+    pub(crate) entry: RegistryEntryArgs,
+    #[command(flatten)]
+    pub(crate) author: AuthorArgs,
 }
 
 #[derive(Debug, Args)]

@@ -9,12 +9,13 @@ use crate::{
 };
 use alloy::primitives::B256;
 use anyhow::{Context, Result};
+use cryptlet_attestation::InstanceStatus;
 use cryptlet_host::{
     Anchor, ChainFacts, ClientIdentity, ClientOptions, FACTORY_NAME, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS,
     FabricClient, Package, PackageRef, Registered, fetch_descriptor,
 };
 use cryptlet_node::Fabric;
-use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation};
+use cryptlet_primitives::{CryptletId, FabricAnswer, FabricDomain, FabricFault, Invocation, RegistrationId};
 use embedded::{DevDoor, Embedded};
 use futures::future::BoxFuture;
 use jsonrpsee::{
@@ -113,16 +114,18 @@ impl FabricAccess {
     }
 
     /// Has every host start an instance of a package and puts them on the chain.
-    pub(crate) async fn register_package(&self, chain: &Chain, package: &Package) -> Result<CryptletId> {
-        let mut id = CryptletId::utility(chain.address(), package.name());
+    pub(crate) async fn register_package(&self, chain: &Chain, package: &Package) -> Result<(CryptletId, Entered)> {
+        let mut entered = Entered::default();
         for host in self.client.hosts() {
-            id = register_on(&host, chain, package).await?;
+            let started = register_on(&host, chain, package).await?;
+            confirm(&host, chain, started, &mut entered).await?;
         }
-        Ok(id)
+        Ok((CryptletId::utility(chain.address(), package.name()), entered))
     }
 
     /// Makes the host's factory the one behind `ICryptoDelegate.create`, unless it is already.
-    pub(crate) async fn install_factory(&self, chain: &Chain) -> Result<CryptletId> {
+    pub(crate) async fn install_factory(&self, chain: &Chain) -> Result<(CryptletId, Entered)> {
+        let mut entered = Entered::default();
         let id = CryptletId::utility(chain.address(), FACTORY_NAME);
         if !registry::is_active(chain, id).await? {
             let started = self.client.register_factory(chain.address(), facts(chain).await?).await?;
@@ -130,41 +133,80 @@ impl FabricAccess {
             let terms =
                 UtilityTerms { units_max: FACTORY_UNITS, output_bytes_max: FACTORY_OUTPUT_BYTES_MAX, isolation: 0 };
             registry::register_utility(chain, &started, terms).await?;
-            self.client.confirm_registration(started.registration_id).await?;
+            confirm(&self.client, chain, started.registration_id, &mut entered).await?;
         }
         registry::set_factory(chain, id).await?;
-        Ok(id)
+        Ok((id, entered))
     }
 
     /// Has the host start again what it ran before it was last stopped, and puts the new instances on the chain: keys do not
-    /// outlive their process. Gives how many there were.
-    pub(crate) async fn resume(&self, chain: &Chain) -> Result<usize> {
+    /// outlive their process.
+    pub(crate) async fn resume(&self, chain: &Chain) -> Result<Entered> {
         let started = self.client.restart(facts(chain).await?).await?;
-        self.register_all(chain, &started).await
+        self.register_all(chain, &started, 0).await
     }
 
-    /// Has the host make new keys for all its instances, and puts them on the chain. Gives how many there were.
-    pub(crate) async fn rotate_instances(&self, chain: &Chain) -> Result<usize> {
+    /// Has the host make new keys for all its instances, and puts them on the chain. The old ones count for so many blocks more.
+    pub(crate) async fn rotate_instances(&self, chain: &Chain, grace_blocks: u32) -> Result<Entered> {
         let started = self.client.rotate_instances(facts(chain).await?).await?;
-        self.register_all(chain, &started).await
+        self.register_all(chain, &started, grace_blocks).await
     }
 
-    async fn register_all(&self, chain: &Chain, started: &[Registered]) -> Result<usize> {
-        let mut registered = 0;
+    /// Has the host prolong those of its instances that have at most so many blocks left, and puts that on the chain.
+    pub(crate) async fn renew_instances(&self, chain: &Chain, within_blocks: u64) -> Result<Entered> {
+        let started = self.client.renew_instances(facts(chain).await?, within_blocks).await?;
+        self.register_all(chain, &started, 0).await
+    }
+
+    /// Puts on the chain what is not there, and tells the host what counts. May be asked again until all does.
+    async fn register_all(&self, chain: &Chain, started: &[Registered], grace_blocks: u32) -> Result<Entered> {
+        let mut entered = Entered::default();
         for started in started {
             // An instance the chain never knew belongs to a transaction that was lost; its contract will ask again.
             if registry::is_active(chain, CryptletId(started.created.cryptletId)).await? {
-                registry::register_instance(chain, started).await?;
-                self.client.confirm_registration(started.registration_id).await?;
-                registered += 1;
+                let id = started.registration_id;
+                if registry::instance_status(chain, id).await? == InstanceStatus::Unknown {
+                    registry::register_instance(chain, started, grace_blocks).await?;
+                }
+                confirm(&self.client, chain, id, &mut entered).await?;
             }
         }
-        Ok(registered)
+        Ok(entered)
     }
 }
 
+/// What was put on the chain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entered {
+    /// Counts from the next block on.
+    pub(crate) active: Vec<RegistrationId>,
+    /// Waits for the administrator.
+    pub(crate) pending: Vec<RegistrationId>,
+}
+
+impl Entered {
+    /// What to do for those that wait; empty if none does.
+    pub(crate) fn advice(&self) -> String {
+        let line = |id: &RegistrationId| format!("\n  waits to be activated: cryptlet registry activate {id}");
+        self.pending.iter().map(line).collect()
+    }
+}
+
+/// Tells a host that an instance may answer, if the chain lets it count. One that may not would only spend calls.
+async fn confirm(host: &FabricClient, chain: &Chain, id: RegistrationId, entered: &mut Entered) -> Result<()> {
+    match registry::instance_status(chain, id).await? {
+        InstanceStatus::Active => {
+            host.confirm_registration(id).await?;
+            entered.active.push(id);
+        }
+        InstanceStatus::Pending => entered.pending.push(id),
+        other => anyhow::bail!("the registry has instance {id}, and it is {other:?}"),
+    }
+    Ok(())
+}
+
 /// Has one host start an instance of a package that it has, and puts that on the chain.
-async fn register_on(host: &FabricClient, chain: &Chain, package: &Package) -> Result<CryptletId> {
+async fn register_on(host: &FabricClient, chain: &Chain, package: &Package) -> Result<RegistrationId> {
     let reference = PackageRef::Digest(package.digest());
     let started = host.register(&reference, chain.address(), facts(chain).await?).await?;
     let default = UtilityTerms::default();
@@ -173,9 +215,8 @@ async fn register_on(host: &FabricClient, chain: &Chain, package: &Package) -> R
         output_bytes_max: package.config().output_bytes_max.unwrap_or(default.output_bytes_max),
         isolation: u8::from(package.config().isolation),
     };
-    let id = registry::register_utility(chain, &started, terms).await?;
-    host.confirm_registration(started.registration_id).await?;
-    Ok(id)
+    registry::register_utility(chain, &started, terms).await?;
+    Ok(started.registration_id)
 }
 
 async fn facts(chain: &Chain) -> Result<ChainFacts> {

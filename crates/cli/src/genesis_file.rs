@@ -26,7 +26,7 @@ pub(crate) fn run(args: &GenesisArgs) -> Result<ExitCode> {
     }
     ensure!(accepted_providers & 1 == 0, "`none` is no provider that evidence can come from");
     let minimum_isolation = number(&ISOLATIONS, &args.minimum_isolation, "isolation")?;
-    let policy = InitialPolicy { accepted_providers, minimum_isolation };
+    let policy = InitialPolicy { accepted_providers, minimum_isolation, activates_automatically: args.auto_activate };
     let members = args.administrator.iter().copied().collect::<std::collections::BTreeSet<_>>();
     ensure!(members.len() == args.administrator.len(), "an administrator is named twice");
     let council = Council { threshold: args.threshold, members };

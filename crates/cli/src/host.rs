@@ -27,6 +27,7 @@ pub(crate) fn run(args: HostArgs) -> Result<ExitCode> {
         Some(HostAction::Status(args)) => operate::status(&args),
         Some(HostAction::Drain(args)) => operate::drain(&args),
         Some(HostAction::Rotate(args)) => operate::rotate(&args),
+        Some(HostAction::Renew(args)) => operate::renew(&args),
         None => {
             logs::start(args.serve.output);
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -57,10 +58,12 @@ async fn serve(args: ServeArgs) -> Result<ExitCode> {
     let parts = host_parts(&args.datadir, &args.vault, args.workers, args.isolation)?;
     // The door is opened before the descriptor that names it is signed.
     let listen = free_port(args.listen).with_context(|| format!("{} cannot be listened on", args.listen))?;
+    let defaults = HostConfig::new(&args.datadir);
     let config = HostConfig {
         endpoints: vec![format!("{}:{}", args.name, listen.port())],
         names: vec![args.name.clone(), args.listen.ip().to_string()],
-        ..HostConfig::new(&args.datadir)
+        key_lifetime_blocks: args.key_lifetime_blocks.unwrap_or(defaults.key_lifetime_blocks),
+        ..defaults
     };
     let host = Host::start(config, parts)?;
     let door = host.serve_tls(listen).await?;

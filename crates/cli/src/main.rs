@@ -1,5 +1,6 @@
 //! `cryptlet`: one binary for the whole fabric. Each command has a file; this one only chooses.
 
+mod account;
 mod args;
 mod data;
 mod dev;
@@ -19,6 +20,7 @@ mod package_args;
 mod progress;
 mod register;
 mod registry;
+mod registry_activate;
 mod registry_view;
 mod rpc;
 mod rpc_args;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::VaultWorker => Ok(cryptlet_host::vault::pkcs11::worker_main()),
         Command::Node(args) => node::run(*args),
         Command::Host(args) => host::run(*args),
+        Command::Key(args) => account::run(&args),
         Command::Package(args) => package::run(args),
         Command::Register(args) => register::run(args),
         Command::Registry(args) => registry_view::run(args),

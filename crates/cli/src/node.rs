@@ -2,6 +2,7 @@
 //! calling before it says that it is ready.
 
 use crate::{
+    account::Author,
     args::{NodeArgs, Order, Simulation},
     data::DataFolder,
     dev::{self, Accounts, Deployments, Ready},
@@ -88,7 +89,8 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     };
     let deployments = match (&accounts, &fabric) {
         (Some(accounts), Some(fabric)) if spec.limits().is_some() => {
-            let chain = Chain::inside(server.inside(), accounts.operator.clone());
+            let author = Author::local(accounts.operator.clone());
+            let chain = Chain::inside(server.inside(), author);
             let examples = !args.no_examples;
             dev::bootstrap(&chain, fabric, accounts, data.path(), examples, &progress)
                 .await

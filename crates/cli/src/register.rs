@@ -1,11 +1,18 @@
 //! `cryptlet register`: has a host run a package, and puts cryptlet and instance on the chain.
 
-use crate::{args::RegisterArgs, dev, fabric::FabricAccess, logs, package, progress::Progress, registry, rpc::Chain};
-use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-use anyhow::{Context, Result};
+use crate::{
+    args::RegisterArgs,
+    fabric::{Entered, FabricAccess},
+    logs, package,
+    progress::Progress,
+    registry,
+    rpc::Chain,
+};
+use alloy::primitives::B256;
+use anyhow::Result;
 use cryptlet_container::Kind;
 use cryptlet_host::{ClientOptions, FACTORY_NAME};
-use cryptlet_primitives::CryptletId;
+use cryptlet_primitives::{CryptletId, RegistrationId};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -17,11 +24,7 @@ pub(crate) fn run(args: RegisterArgs) -> Result<ExitCode> {
 
 async fn register(args: RegisterArgs) -> Result<ExitCode> {
     let progress = Progress::start(args.output, "reaching the chain");
-    let key = match &args.private_key {
-        Some(key) => PrivateKeySigner::from_bytes(key).context("--private-key is not a secp256k1 key")?,
-        None => dev::operator(),
-    };
-    let chain = Chain::sender(&args.rpc_url, key)?;
+    let chain = Chain::of_author(&args.rpc_url, &args.author)?;
     let package = match &args.package {
         Some(what) => Some(package::find(what, &args.layout.layout, &args.registry).await?.package),
         None => None,
@@ -35,7 +38,7 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
         progress.step("starting again what the host ran");
         let resumed = fabric.resume(&chain).await?;
         progress.done();
-        print_resumed(&args, resumed);
+        print_resumed(&args, &resumed);
         return Ok(ExitCode::SUCCESS);
     }
     let answer = match &package {
@@ -43,7 +46,7 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
             progress.step("handing the package to the host");
             fabric.publish(package).await?;
             progress.step("registering");
-            let cryptlet_id = fabric.register_package(&chain, package).await?;
+            let (cryptlet_id, entered) = fabric.register_package(&chain, package).await?;
             let config = package.config();
             Answer {
                 name: package.name().to_owned(),
@@ -51,13 +54,15 @@ async fn register(args: RegisterArgs) -> Result<ExitCode> {
                 package_digest: Some(package.digest()),
                 kind: Some(config.kind),
                 deterministic: Some(config.is_deterministic),
+                active: entered.active,
+                pending: entered.pending,
             }
         }
         None => {
             progress.step("registering the factory");
-            let cryptlet_id = fabric.install_factory(&chain).await?;
+            let (cryptlet_id, Entered { active, pending }) = fabric.install_factory(&chain).await?;
             let name = FACTORY_NAME.to_owned();
-            Answer { name, cryptlet_id, package_digest: None, kind: None, deterministic: None }
+            Answer { name, cryptlet_id, package_digest: None, kind: None, deterministic: None, active, pending }
         }
     };
     progress.done();
@@ -79,6 +84,10 @@ struct Answer {
     /// Is a call a function of its inputs, on every machine?
     #[serde(skip_serializing_if = "Option::is_none")]
     deterministic: Option<bool>,
+    /// Instances that were registered and count from the next block on.
+    active: Vec<RegistrationId>,
+    /// Instances that were registered and wait for the administrator.
+    pending: Vec<RegistrationId>,
 }
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
@@ -99,13 +108,23 @@ fn print(args: &RegisterArgs, answer: &Answer) {
         };
         println!("  kind     {kind}, {claim}");
     }
+    for id in &answer.active {
+        println!("  instance {id}");
+    }
+    for id in &answer.pending {
+        println!("  instance {id}, which waits to be activated: cryptlet registry activate {id}");
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
-fn print_resumed(args: &RegisterArgs, resumed: usize) {
+fn print_resumed(args: &RegisterArgs, Entered { active, pending }: &Entered) {
+    let resumed = active.len();
     if args.output.json {
-        println!("{}", serde_json::json!({ "resumed": resumed }));
+        println!("{}", serde_json::json!({ "resumed": resumed, "pending": pending }));
     } else {
         println!("{resumed} instances started again and registered");
+        for id in pending {
+            println!("  instance {id} waits to be activated: cryptlet registry activate {id}");
+        }
     }
 }

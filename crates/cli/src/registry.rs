@@ -5,15 +5,29 @@ use alloy::{
     primitives::{B256, Bytes},
     sol,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use cryptlet_attestation::{
+    InstanceStatus,
+    signature::{authorization_digest, utility_digest},
+};
 use cryptlet_host::Registered;
-use cryptlet_primitives::{CryptletId, abi::CreatedInstance, system::CRYPTLET_REGISTRY};
+use cryptlet_primitives::{
+    CryptletId, InstanceAuthorization, RegistrationId,
+    abi::{Authorization, ICryptletRegistry, UtilityRegistration},
+    system::CRYPTLET_REGISTRY,
+};
 use serde::Deserialize;
 
 sol! {
     #[derive(Debug)]
     CryptletRegistry,
     "../../contracts/artifacts/CryptletRegistry.json"
+}
+
+sol! {
+    #[derive(Debug)]
+    Administrators,
+    "../../contracts/artifacts/Administrators.json"
 }
 
 sol! {
@@ -26,6 +40,8 @@ sol! {
 const STATUS_ACTIVE: u8 = 1;
 /// `CryptletStatus.None`: there is no such cryptlet.
 const STATUS_NONE: u8 = 0;
+/// Blocks in which a signed registration may be sent: an hour of blocks of 12 s.
+const DEADLINE_BLOCKS: u64 = 300;
 /// How many instances a utility cryptlet may have at one time.
 const INSTANCES_MAX: u16 = 16;
 
@@ -72,18 +88,27 @@ async fn status(chain: &Chain, id: CryptletId) -> Result<u8> {
     Ok(chain.call(CRYPTLET_REGISTRY, &CryptletRegistry::cryptletCall { cryptletId: id.0 }).await?.status)
 }
 
+/// How an instance stands in the registry.
+pub(crate) async fn instance_status(chain: &Chain, id: RegistrationId) -> Result<InstanceStatus> {
+    let call = CryptletRegistry::instanceCall { registrationId: id.0 };
+    let number = chain.call(CRYPTLET_REGISTRY, &call).await?.status;
+    InstanceStatus::try_from(number)
+        .map_err(|number| anyhow!("the registry knows a status {number}, this version does not"))
+}
+
 /// Registers a utility cryptlet, unless it is there already, and then the instance that was started of it.
 pub(crate) async fn register_utility(chain: &Chain, started: &Registered, terms: UtilityTerms) -> Result<CryptletId> {
     let created = &started.created;
     let id = CryptletId(created.cryptletId);
     if status(chain, id).await? == STATUS_NONE {
-        let registration = CryptletRegistry::UtilityRegistration {
+        let identity = chain.author()?.identity_key(id)?;
+        let registration = UtilityRegistration {
             name: started.name.clone(),
             codeDigest: created.codeDigest,
             manifestDigest: created.manifestDigest,
             headerDigest: started.header_digest,
             configDigest: started.config_digest,
-            identityKey: created.signer,
+            identityKey: identity.address(),
             isolation: terms.isolation.min(started.isolation),
             minimumInstances: 1,
             maximumInstances: INSTANCES_MAX,
@@ -92,19 +117,65 @@ pub(crate) async fn register_utility(chain: &Chain, started: &Registered, terms:
             simulationPolicy: 0,
             simulationStub: Bytes::new(),
         };
-        let call = CryptletRegistry::registerUtilityCall { registration };
+        let deadline = deadline(chain).await?;
+        let digest = utility_digest(&registration.signed_by(chain.address(), deadline), &chain.domain().await?);
+        let call = ICryptletRegistry::registerUtilityCall {
+            registration,
+            authorization: authorize(chain, deadline, digest)?,
+            identitySignature: identity.sign_bytes(digest)?,
+        };
         chain.transact(CRYPTLET_REGISTRY, &call).await.with_context(|| format!("registering {}", started.name))?;
     }
-    register_instance(chain, started).await?;
+    register_instance(chain, started, 0).await?;
     Ok(id)
 }
 
-/// Registers an instance of a cryptlet that is on the chain.
-pub(crate) async fn register_instance(chain: &Chain, started: &Registered) -> Result<()> {
-    let call = CryptletRegistry::registerInstanceCall { created: for_registry(&started.created) };
+/// Registers an instance of a cryptlet that is on the chain, anew if it is a renewal. Where it begins an epoch, the one before counts
+/// for so many blocks more.
+pub(crate) async fn register_instance(chain: &Chain, started: &Registered, grace_blocks: u32) -> Result<()> {
+    let (created, previous) = (started.created.clone(), started.renews.unwrap_or_default().0);
+    let epoch = chain
+        .call(CRYPTLET_REGISTRY, &CryptletRegistry::cryptletCall { cryptletId: created.cryptletId })
+        .await?
+        .keyEpoch;
+    let grace_blocks = if started.renews.is_none() && created.keyEpoch > epoch { grace_blocks } else { 0 };
+    let deadline = deadline(chain).await?;
+    let asked = InstanceAuthorization {
+        registrationId: started.registration_id.0,
+        previous,
+        graceBlocks: grace_blocks,
+        deadlineBlock: deadline,
+    };
+    let authorization = authorize(chain, deadline, authorization_digest(&asked, &chain.domain().await?))?;
     let context = || format!("registering an instance of {}", started.name);
-    chain.transact(CRYPTLET_REGISTRY, &call).await.with_context(context)?;
+    match (started.renews, grace_blocks) {
+        (Some(_), _) => {
+            let call = ICryptletRegistry::renewInstanceCall { previous, created, authorization };
+            chain.transact(CRYPTLET_REGISTRY, &call).await
+        }
+        (None, 0) => {
+            let call = ICryptletRegistry::registerInstanceCall { created, authorization };
+            chain.transact(CRYPTLET_REGISTRY, &call).await
+        }
+        (None, _) => {
+            let call = ICryptletRegistry::rotateKeysCall { created, graceBlocks: grace_blocks, authorization };
+            chain.transact(CRYPTLET_REGISTRY, &call).await
+        }
+    }
+    .with_context(context)?;
     Ok(())
+}
+
+/// Last block in which what is signed now may be sent.
+async fn deadline(chain: &Chain) -> Result<u64> {
+    Ok(chain.anchor().await?.number + DEADLINE_BLOCKS)
+}
+
+/// The author's word.
+fn authorize(chain: &Chain, deadline_block: u64, digest: B256) -> Result<Authorization> {
+    let account = &chain.author()?.account;
+    let signature = account.sign_bytes(digest)?;
+    Ok(Authorization { registrar: account.address(), deadlineBlock: deadline_block, signature })
 }
 
 /// Names the cryptlet behind `ICryptoDelegate.create`.
@@ -114,22 +185,4 @@ pub(crate) async fn set_factory(chain: &Chain, id: CryptletId) -> Result<()> {
         chain.transact(CRYPTLET_REGISTRY, &CryptletRegistry::setFactoryCall { cryptletId: id.0 }).await?;
     }
     Ok(())
-}
-
-/// The same structure under the name that the registry's ABI gives it.
-fn for_registry(created: &CreatedInstance) -> CryptletRegistry::CreatedInstance {
-    CryptletRegistry::CreatedInstance {
-        cryptletId: created.cryptletId,
-        codeDigest: created.codeDigest,
-        manifestDigest: created.manifestDigest,
-        signer: created.signer,
-        hpkeKey: created.hpkeKey,
-        keyEpoch: created.keyEpoch,
-        anchorBlock: created.anchorBlock,
-        anchorHash: created.anchorHash,
-        notAfterBlock: created.notAfterBlock,
-        keysSignature: created.keysSignature.clone(),
-        evidence: created.evidence.clone(),
-        collateral: created.collateral.clone(),
-    }
 }

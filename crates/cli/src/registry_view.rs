@@ -6,16 +6,17 @@ use crate::{
     args::{OutputArgs, RegistryArgs, RegistryCommand},
     logs,
     registry::{CryptletPolicy, CryptletRegistry},
+    registry_activate,
     rpc::Chain,
 };
 use alloy::primitives::{Address, B256, U256};
 use anyhow::{Context, Result, bail};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecordFault, SimulationPolicy,
-    ToleratedTcb, record::verify_instance,
+    AcceptedVersions, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecordFault,
+    SimulationPolicy, ToleratedTcb, record::verify_instance,
 };
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, RegistrationId,
+    CodeDigest, CryptletId, FabricVersion, RegistrationId,
     system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY},
 };
 use serde::Serialize;
@@ -31,12 +32,17 @@ pub(crate) fn run(args: RegistryArgs) -> Result<ExitCode> {
     let access = match &args.command {
         RegistryCommand::List(access) => access,
         RegistryCommand::Show(entry) | RegistryCommand::Explain(entry) => &entry.access,
+        RegistryCommand::Activate(args) => &args.entry.access,
     };
     logs::start(access.output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        if let RegistryCommand::Activate(args) = &args.command {
+            return registry_activate::run(args).await;
+        }
         let chain = Chain::reader(&access.rpc_url)?;
         match &args.command {
+            RegistryCommand::Activate(_) => Ok(()),
             RegistryCommand::List(_) => list(&chain, access.output).await,
             RegistryCommand::Show(entry) => show(&chain, access.output, &entry.id).await,
             RegistryCommand::Explain(entry) => explain(&chain, access.output, &entry.id).await,
@@ -57,6 +63,8 @@ struct Line {
     key_epoch: u64,
     /// Instances whose results count in the next block.
     instances: usize,
+    /// Instances that wait to be activated.
+    pending: usize,
     callable: bool,
 }
 
@@ -75,6 +83,7 @@ async fn list(chain: &Chain, output: OutputArgs) -> Result<()> {
             publisher: facts.publisher,
             key_epoch: facts.cryptlet.key_epoch,
             instances: explanation.instances.iter().filter(|instance| instance.counts).count(),
+            pending: explanation.instances.iter().filter(|instance| instance.status == InstanceStatus::Pending).count(),
             callable: explanation.callable,
             name: facts.name,
         });
@@ -84,9 +93,10 @@ async fn list(chain: &Chain, output: OutputArgs) -> Result<()> {
             let callable = if line.callable { "callable" } else { "not callable" };
             let (status, name): (String, String) =
                 (format!("{:?}", line.status).to_lowercase(), line.name.chars().take(28).collect());
-            format!("{} {name:<28} {:<8} {status:<9} {:>9}  {callable}\n", line.cryptlet_id, line.kind, line.instances)
+            let Line { cryptlet_id, kind, instances, pending, .. } = line;
+            format!("{cryptlet_id} {name:<28} {kind:<8} {status:<9} {instances:>9} {pending:>7}  {callable}\n")
         };
-        let head = format!("{:<66} {:<28} {:<8} {:<9} instances\n", "cryptlet", "name", "kind", "status");
+        let head = format!("{:<66} {:<28} {:<8} {:<9} instances pending\n", "cryptlet", "name", "kind", "status");
         head + &lines.iter().map(line).collect::<String>()
     });
     Ok(())
@@ -137,7 +147,7 @@ async fn explain(chain: &Chain, output: OutputArgs, id: &str) -> Result<()> {
 }
 
 /// A cryptlet by its name, its id, or the id of one of its registrations.
-async fn resolve(chain: &Chain, text: &str) -> Result<(CryptletId, Option<RegistrationId>)> {
+pub(crate) async fn resolve(chain: &Chain, text: &str) -> Result<(CryptletId, Option<RegistrationId>)> {
     if let Ok(id) = text.parse::<B256>() {
         let instance = chain.call(CRYPTLET_REGISTRY, &CryptletRegistry::instanceCall { registrationId: id }).await?;
         if instance.status != 0 {
@@ -192,6 +202,8 @@ async fn instance(chain: &Chain, id: B256) -> Result<(InstanceEntry, u64)> {
     let of_measurement =
         CryptletPolicy::measurementListingCall { provider: read.provider, measurement: read.measurement };
     let of_endorser = CryptletPolicy::endorserListingCall { endorser: read.endorser };
+    let of_container = CryptletPolicy::acceptedVersionsCall { container: read.container };
+    let versions = chain.call(CRYPTLET_POLICY, &of_container).await?;
     let listing = |number: u8| Listing::try_from(number).unwrap_or(Listing::Revoked);
     let entry = InstanceEntry {
         id: RegistrationId(id),
@@ -207,6 +219,12 @@ async fn instance(chain: &Chain, id: B256) -> Result<(InstanceEntry, u64)> {
         endorser: (!read.endorser.is_zero()).then_some(read.endorser),
         measurement_listing: listing(chain.call(CRYPTLET_POLICY, &of_measurement).await?),
         endorser_listing: listing(chain.call(CRYPTLET_POLICY, &of_endorser).await?),
+        container: read.container,
+        version: FabricVersion(read.version),
+        accepted_versions: AcceptedVersions {
+            minimum: FabricVersion(versions.minimum),
+            maximum: FabricVersion(versions.maximum),
+        },
     };
     Ok((entry, read.evidenceExpires))
 }
@@ -255,6 +273,10 @@ struct Explanation {
 struct ExplainedInstance {
     registration_id: RegistrationId,
     signer: Address,
+    status: InstanceStatus,
+    container: &'static str,
+    /// Version of the fabric that runs it.
+    version: String,
     provider: &'static str,
     key_epoch: u64,
     not_after_block: u64,
@@ -276,6 +298,9 @@ impl Explanation {
             ExplainedInstance {
                 registration_id: entry.id,
                 signer: entry.signer,
+                status: entry.status,
+                container: container_name(entry.container),
+                version: entry.version.to_string(),
                 provider: provider_name(entry.provider),
                 key_epoch: entry.key_epoch,
                 not_after_block: entry.not_after_block,
@@ -320,8 +345,10 @@ impl Explanation {
         text += ".\n";
         for instance in &self.instances {
             let verb = if instance.counts { "counts" } else { "does not count" };
-            let ExplainedInstance { registration_id, provider, key_epoch, reason, .. } = instance;
-            text += &format!("Instance {registration_id} ({provider}, key epoch {key_epoch}) {verb}: {reason}");
+            let ExplainedInstance { registration_id, provider, container, version, key_epoch, reason, .. } = instance;
+            text += &format!(
+                "Instance {registration_id} ({provider}, {container} {version}, key epoch {key_epoch}) {verb}: {reason}"
+            );
             if let Some(setting) = instance.setting {
                 text += &format!(" (setting: {setting})");
             }
@@ -350,8 +377,14 @@ fn setting(fault: &RecordFault) -> Option<&'static str> {
         RecordFault::IsolationTooWeak { .. } => Some("CryptletPolicy.minimumIsolation or the cryptlet's own isolation"),
         RecordFault::MeasurementNotAccepted { .. } => Some("CryptletPolicy.measurementListing"),
         RecordFault::EndorserNotAccepted { .. } => Some("CryptletPolicy.endorserListing"),
+        RecordFault::VersionNotAccepted { .. } => Some("CryptletPolicy.acceptedVersions"),
+        RecordFault::InstancePending(_) => Some("CryptletPolicy.isActivationAutomatic; `cryptlet registry activate`"),
         _ => None,
     }
+}
+
+fn container_name(number: u8) -> &'static str {
+    ["host", "wasm", "process", "evm"].get(usize::from(number)).copied().unwrap_or("unknown")
 }
 
 fn provider_name(number: u16) -> &'static str {
@@ -401,6 +434,9 @@ mod tests {
             endorser: Some(Address::repeat_byte(5)),
             measurement_listing: Listing::None,
             endorser_listing: Listing::None,
+            container: 1,
+            version: FabricVersion(1_002),
+            accepted_versions: AcceptedVersions::default(),
         };
         Facts { name: "tools".into(), publisher: Address::ZERO, cryptlet, instances: vec![(instance, 9)] }
     }
@@ -438,6 +474,26 @@ mod tests {
         let strict = PolicyEntry { accepted_providers: 0b100, ..policy() };
         let explanation = Explanation::of(&self::facts(), &strict, 10);
         assert_eq!(explanation.instances[0].setting, Some("CryptletPolicy.acceptedProviders"));
+    }
+
+    #[test]
+    fn what_waits_and_what_runs_in_a_version_that_is_not_accepted_say_so() {
+        let mut facts = facts();
+        facts.instances[0].0.status = InstanceStatus::Pending;
+        let text = Explanation::of(&facts, &policy(), 10).sentences();
+        assert!(text.contains("does not count: instance 0x0303") && text.contains("waits to be activated"), "{text}");
+        assert!(text.contains("`cryptlet registry activate`"), "{text}");
+        facts.instances[0].0.status = InstanceStatus::Active;
+        facts.instances[0].0.accepted_versions.minimum = FabricVersion(2_000_000);
+        let text = Explanation::of(&facts, &policy(), 10).sentences();
+        assert!(text.contains("(software, wasm 0.1.2, key epoch 2)"), "{text}");
+        assert!(
+            text.contains(
+                "runs in version 0.1.2 of the fabric; of this kind of container the policy accepts 2.0.0 and later"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("setting: CryptletPolicy.acceptedVersions"), "{text}");
     }
 
     #[test]

@@ -10,7 +10,6 @@ use alloy::{
         json_rpc::{RequestPacket, ResponsePacket},
         types::{TransactionReceipt, TransactionRequest},
     },
-    signers::local::PrivateKeySigner,
     sol_types::{SolCall, SolInterface},
     transports::{RpcError, TransportError, TransportErrorKind, TransportFut},
 };
@@ -23,7 +22,11 @@ use std::{
 };
 use tower::Service;
 
-use crate::registry::CryptletRegistry::CryptletRegistryErrors;
+use crate::{
+    account::{self, Account, Author},
+    args::AuthorArgs,
+    registry::{CryptletPolicy::CryptletPolicyErrors, CryptletRegistry::CryptletRegistryErrors},
+};
 
 /// How often a receipt is asked for while a transaction waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
@@ -51,35 +54,53 @@ pub(crate) struct CallFailure {
 /// A node, and an account that may send transactions to it.
 pub(crate) struct Chain {
     provider: DynProvider,
-    sender: Option<Address>,
+    author: Option<Author>,
+    /// Who sends, if that is not the author.
+    relayer: Option<Address>,
 }
 
 impl Chain {
     /// Reads only.
     pub(crate) fn reader(url: &str) -> Result<Self> {
         let provider = ProviderBuilder::new().connect_http(parse(url)?).erased();
-        Ok(Self { provider, sender: None })
+        Ok(Self { provider, author: None, relayer: None })
     }
 
-    /// Sends transactions from this key.
-    pub(crate) fn sender(url: &str, key: PrivateKeySigner) -> Result<Self> {
-        let sender = Some(key.address());
-        let provider = ProviderBuilder::new().wallet(EthereumWallet::from(key)).connect_http(parse(url)?).erased();
+    /// Sends transactions in this author's name, paid by the author, or by another.
+    pub(crate) fn sender(url: &str, author: Author, relayer: Option<Account>) -> Result<Self> {
+        let relayer_address = relayer.as_ref().map(Account::address);
+        let wallet = EthereumWallet::from(relayer.unwrap_or_else(|| author.account.clone()));
+        let provider = ProviderBuilder::new().wallet(wallet).connect_http(parse(url)?).erased();
         provider.client().set_poll_interval(POLL_INTERVAL);
-        Ok(Self { provider, sender })
+        Ok(Self { provider, author: Some(author), relayer: relayer_address })
     }
 
     /// The node of this very process, as its preparation sees it.
-    pub(crate) fn inside(calls: InsideCalls, key: PrivateKeySigner) -> Self {
-        let sender = Some(key.address());
+    pub(crate) fn inside(calls: InsideCalls, author: Author) -> Self {
         let client = RpcClient::new(Inside(calls), true).with_poll_interval(POLL_INTERVAL);
-        let provider = ProviderBuilder::new().wallet(EthereumWallet::from(key)).connect_client(client).erased();
-        Self { provider, sender }
+        let wallet = EthereumWallet::from(author.account.clone());
+        let provider = ProviderBuilder::new().wallet(wallet).connect_client(client).erased();
+        Self { provider, author: Some(author), relayer: None }
     }
 
-    /// Who pays.
+    /// The same, as flags say.
+    pub(crate) fn of_author(url: &str, args: &AuthorArgs) -> Result<Self> {
+        Self::sender(url, Author::of(args)?, account::relayer(args)?)
+    }
+
+    /// In whose name.
+    pub(crate) fn author(&self) -> Result<&Author> {
+        self.author.as_ref().context("this command only reads")
+    }
+
+    /// Address of the author: the publisher of what is registered.
     pub(crate) fn address(&self) -> Address {
-        self.sender.unwrap_or_default()
+        self.author.as_ref().map(|author| author.account.address()).unwrap_or_default()
+    }
+
+    /// Who sends, if that is not the author.
+    pub(crate) const fn relayer(&self) -> Option<Address> {
+        self.relayer
     }
 
     /// The domain of everything that is signed for this chain.
@@ -182,8 +203,12 @@ fn parse(url: &str) -> Result<alloy::transports::http::reqwest::Url> {
 /// A registry's custom error says more than "execution reverted".
 fn explain(what: &str, error: RpcError<TransportErrorKind>) -> anyhow::Error {
     let revert = error.as_error_resp().and_then(|response| response.as_revert_data());
-    match revert.as_ref().map(|data| CryptletRegistryErrors::abi_decode(data)) {
-        Some(Ok(refusal)) => anyhow::anyhow!("{what} was refused by the registry: {refusal:?}"),
-        _ => anyhow::Error::new(error).context(format!("{what} failed")),
+    let Some(data) = revert else { return anyhow::Error::new(error).context(format!("{what} failed")) };
+    if let Ok(refusal) = CryptletRegistryErrors::abi_decode(&data) {
+        return anyhow::anyhow!("{what} was refused by the registry: {refusal:?}");
+    }
+    match CryptletPolicyErrors::abi_decode(&data) {
+        Ok(refusal) => anyhow::anyhow!("{what} was refused by the policy: {refusal:?}"),
+        Err(_) => anyhow::Error::new(error).context(format!("{what} failed")),
     }
 }

@@ -91,6 +91,7 @@ fn start(provider: &dyn IsolationProvider, measured: &Measured) -> Container {
         domain: FabricDomain { chain_id: 31_337, genesis_hash: B256::ZERO },
         cryptlet: CryptletId(B256::repeat_byte(1)),
         code: measured.code(),
+        container: cryptlet_primitives::ContainerKind::Wasm,
         manifest_digest: B256::ZERO,
         key_epoch: 1,
         anchor_block: 1,

@@ -3,7 +3,7 @@
 use crate::{engine::EngineProfile, evm, program::ProgramSpec};
 use alloy_primitives::{Bytes, keccak256};
 use alloy_sol_types::SolValue;
-use cryptlet_primitives::CodeDigest;
+use cryptlet_primitives::{CodeDigest, ContainerKind};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -77,6 +77,16 @@ pub enum GuestCode {
         /// Is it creation code, whose constructor runs first? Else it is deployed code.
         is_creation: bool,
     },
+}
+
+impl From<Kind> for ContainerKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Wasm => Self::Wasm,
+            Kind::Process => Self::Process,
+            Kind::Evm => Self::Evm,
+        }
+    }
 }
 
 impl GuestCode {

@@ -8,7 +8,7 @@ use crate::{
     code::GuestCode,
     engine,
     fault::ContainerFault,
-    keyring::InstanceTerms,
+    keyring::{InstanceTerms, RenewalTerms},
     region::{IsolatedRegion, IsolationProvider, RegionDigest},
     trap,
 };
@@ -37,6 +37,8 @@ pub struct Measured {
 /// One running instance of a cryptlet.
 pub struct Container {
     region: Arc<dyn IsolatedRegion>,
+    keys: InstanceKeys,
+    keys_signature: Signature65,
     registration_id: RegistrationId,
     chain_id: u64,
 }
@@ -93,8 +95,9 @@ impl Measured {
             return Err(ContainerFault::WrongCode { asked: terms.code, runs: self.code });
         }
         let region = provider.create(&self.artefact, terms, call_out)?;
-        let registration_id = region.keys().registration_id();
-        Ok(Container { region, registration_id, chain_id: terms.domain.chain_id })
+        let (keys, keys_signature) = (*region.keys(), region.keys_signature());
+        let (registration_id, chain_id) = (keys.registration_id(), terms.domain.chain_id);
+        Ok(Container { region, keys, keys_signature, registration_id, chain_id })
     }
 }
 
@@ -105,13 +108,20 @@ impl Container {
     }
 
     /// Its keys, for its registration.
-    pub fn keys(&self) -> &InstanceKeys {
-        self.region.keys()
+    pub const fn keys(&self) -> &InstanceKeys {
+        &self.keys
     }
 
     /// Its signature over its keys (EIP-712, live domain).
-    pub fn keys_signature(&self) -> Signature65 {
-        self.region.keys_signature()
+    pub const fn keys_signature(&self) -> Signature65 {
+        self.keys_signature
+    }
+
+    /// The same instance under a registration that holds longer, to be registered. This one goes on until its own last block.
+    pub fn renew(&self, terms: &RenewalTerms) -> Result<Self, ContainerFault> {
+        let (keys, keys_signature) = self.region.renew(terms)?;
+        let (region, chain_id) = (Arc::clone(&self.region), self.chain_id);
+        Ok(Self { region, keys, keys_signature, registration_id: keys.registration_id(), chain_id })
     }
 
     /// What runs, in what, and who signs for it.
@@ -137,7 +147,7 @@ impl Container {
 
     /// Is this invocation for this instance, and what it says it is?
     fn check(&self, invocation: &Invocation, terms: &CallTerms) -> Result<(), ContainerFault> {
-        let (request, keys) = (&invocation.request, self.region.keys());
+        let (request, keys) = (&invocation.request, &self.keys);
         if request.cryptletId != keys.cryptletId {
             let (asked, runs) = (CryptletId(request.cryptletId), CryptletId(keys.cryptletId));
             return Err(ContainerFault::WrongCryptlet { asked, runs });
@@ -194,7 +204,7 @@ impl Container {
         CryptletResult {
             requestHash: invocation.request_hash(),
             registrationId: self.registration_id.0,
-            keyEpoch: self.region.keys().keyEpoch,
+            keyEpoch: self.keys.keyEpoch,
             status: status as u8,
             outputHash: keccak256(output),
             units: answer.units,

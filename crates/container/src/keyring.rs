@@ -4,7 +4,8 @@
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::{Eip712Domain, SolStruct};
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletResult, FabricDomain, InstanceKeys, InvocationMode, ResultStatus, Signature65,
+    CodeDigest, ContainerKind, CryptletId, CryptletResult, FabricDomain, FabricVersion, InstanceKeys, InvocationMode,
+    RegistrationId, ResultStatus, Signature65,
 };
 use k256::ecdsa::SigningKey;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct InstanceTerms {
     pub cryptlet: CryptletId,
     /// The code it runs. [`crate::Measured::start`] refuses any but its own.
     pub code: CodeDigest,
+    /// What runs it.
+    pub container: ContainerKind,
     /// Digest of the cryptlet's manifest.
     pub manifest_digest: B256,
     /// Epoch of the cryptlet's keys in the registry.
@@ -34,6 +37,20 @@ pub struct InstanceTerms {
     /// Its hash.
     pub anchor_hash: B256,
     /// Last block in which a result of this instance may be used.
+    pub not_after_block: u64,
+}
+
+/// What changes when the keys of an instance are registered anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewalTerms {
+    /// The registration that is renewed.
+    pub renews: RegistrationId,
+    /// A recent block.
+    pub anchor_block: u64,
+    /// Its hash.
+    pub anchor_hash: B256,
+    /// Last block in which a result of the renewed registration may be used.
     pub not_after_block: u64,
 }
 
@@ -56,6 +73,8 @@ pub(crate) enum KeyringRefusal {
     Unsignable(u8),
     #[error("the result is valid from block {not_before} to {expires}, its keys to {not_after_block}")]
     Window { not_before: u64, expires: u64, not_after_block: u64 },
+    #[error("it was renewed until block {held}; {asked} is no later")]
+    NoRenewal { held: u64, asked: u64 },
     #[error("the other side's key is not a key")]
     WeakPeer,
     #[error("signing failed: {0}")]
@@ -65,8 +84,10 @@ pub(crate) enum KeyringRefusal {
 struct InstanceKey {
     signing: SigningKey,
     agreement: StaticSecret,
-    keys: InstanceKeys,
-    registration_id: B256,
+    /// As it is registered now, with its id.
+    keys: (InstanceKeys, B256),
+    /// As it was registered before, if it was renewed: what was asked of it then may still be signed.
+    previous: Option<(InstanceKeys, B256)>,
     live: Eip712Domain,
     dry_run: Eip712Domain,
 }
@@ -88,12 +109,37 @@ impl Keyring {
             return Err(KeyringRefusal::Full);
         }
         let held = InstanceKey::generate(terms)?;
-        let signature = sign(&held.signing, held.keys.eip712_signing_hash(&held.live))?;
+        let keys = held.keys.0;
+        let signature = sign(&held.signing, keys.eip712_signing_hash(&held.live))?;
         let handle = KeyHandle(self.next);
-        let keys = held.keys;
         self.next += 1;
         self.held.insert(handle, held);
         Ok((handle, keys, signature))
+    }
+
+    /// Signs an instance's keys for a longer time. From now on it can sign as this registration and as the one it renews, but as no
+    /// other: neither as an earlier one, nor as another renewal, which nobody registered.
+    pub(crate) fn renew(
+        &mut self,
+        key: KeyHandle,
+        terms: &RenewalTerms,
+    ) -> Result<(InstanceKeys, Signature65), KeyringRefusal> {
+        let held = self.held.get_mut(&key).ok_or(KeyringRefusal::UnknownKey)?;
+        let (renewed, _) = *held.registration(terms.renews.0).ok_or(KeyringRefusal::NotItsResult)?;
+        let asked = terms.not_after_block;
+        if asked <= renewed.notAfterBlock {
+            return Err(KeyringRefusal::NoRenewal { held: renewed.notAfterBlock, asked });
+        }
+        let keys = InstanceKeys {
+            anchorBlock: terms.anchor_block,
+            anchorHash: terms.anchor_hash,
+            notAfterBlock: asked,
+            ..renewed
+        };
+        let signature = sign(&held.signing, keys.eip712_signing_hash(&held.live))?;
+        held.previous = Some((renewed, terms.renews.0));
+        held.keys = (keys, keys.registration_id().0);
+        Ok((keys, signature))
     }
 
     /// Signs a result, if it is one of this instance and of a call that ended.
@@ -104,13 +150,14 @@ impl Keyring {
         mode: InvocationMode,
     ) -> Result<Signature65, KeyringRefusal> {
         let held = self.held.get(&key).ok_or(KeyringRefusal::UnknownKey)?;
-        if result.registrationId != held.registration_id || result.keyEpoch != held.keys.keyEpoch {
-            return Err(KeyringRefusal::NotItsResult);
-        }
+        let (keys, _) = held
+            .registration(result.registrationId)
+            .filter(|(keys, _)| result.keyEpoch == keys.keyEpoch)
+            .ok_or(KeyringRefusal::NotItsResult)?;
         if !matches!(result.status.try_into(), Ok(ResultStatus::Ok | ResultStatus::Error)) {
             return Err(KeyringRefusal::Unsignable(result.status));
         }
-        let (not_before, expires, not_after_block) = (result.notBefore, result.expires, held.keys.notAfterBlock);
+        let (not_before, expires, not_after_block) = (result.notBefore, result.expires, keys.notAfterBlock);
         if not_before > expires || expires > not_after_block {
             return Err(KeyringRefusal::Window { not_before, expires, not_after_block });
         }
@@ -129,7 +176,7 @@ impl Keyring {
         if !shared.was_contributory() {
             return Err(KeyringRefusal::WeakPeer);
         }
-        let own = held.keys.hpkeKey;
+        let own = held.keys.0.hpkeKey;
         let parts: [&[u8]; 5] = [b"cryptlet/channel/v1", shared.as_bytes(), &peer, own.as_slice(), context.as_slice()];
         let words = Zeroizing::new(parts.concat());
         Ok(keccak256(&*words))
@@ -155,15 +202,22 @@ impl InstanceKey {
             anchorBlock: terms.anchor_block,
             anchorHash: terms.anchor_hash,
             notAfterBlock: terms.not_after_block,
+            container: terms.container as u8,
+            version: FabricVersion::CURRENT.0,
         };
         Ok(Self {
             signing,
             agreement,
-            keys,
-            registration_id: keys.registration_id().0,
+            keys: (keys, keys.registration_id().0),
+            previous: None,
             live: terms.domain.live(),
             dry_run: terms.domain.dry_run(),
         })
+    }
+
+    /// The keys as they have this id, if they may be used so.
+    fn registration(&self, id: B256) -> Option<&(InstanceKeys, B256)> {
+        std::iter::once(&self.keys).chain(&self.previous).find(|(_, known)| *known == id)
     }
 }
 
@@ -199,6 +253,7 @@ mod tests {
             domain: FabricDomain { chain_id: 31337, genesis_hash: B256::repeat_byte(1) },
             cryptlet: CryptletId(B256::repeat_byte(2)),
             code: CodeDigest(B256::repeat_byte(3)),
+            container: ContainerKind::Wasm,
             manifest_digest: B256::repeat_byte(4),
             key_epoch: 5,
             anchor_block: 6,
@@ -252,6 +307,41 @@ mod tests {
         assert!(refused(key, CryptletResult { notBefore: 5, ..good }));
         assert!(refused(KeyHandle(77), good));
         assert!(!refused(key, good));
+    }
+
+    #[test]
+    fn renewed_keys_are_the_same_for_longer_and_sign_under_both_registrations() {
+        let mut ring = Keyring::default();
+        let (key, first, _) = ring.create(&terms()).unwrap();
+        let renewal = |keys: &InstanceKeys, not_after_block| RenewalTerms {
+            renews: keys.registration_id(),
+            anchor_block: 60,
+            anchor_hash: B256::ZERO,
+            not_after_block,
+        };
+        for no_later in [999, 1000] {
+            let refused = ring.renew(key, &renewal(&first, no_later));
+            assert_eq!(refused, Err(KeyringRefusal::NoRenewal { held: 1000, asked: no_later }));
+        }
+        // One that is never registered takes nothing away from the first.
+        let (lost, _) = ring.renew(key, &renewal(&first, 1500)).unwrap();
+        let (second, signature) = ring.renew(key, &renewal(&first, 2000)).unwrap();
+        let expected = InstanceKeys { anchorBlock: 60, anchorHash: B256::ZERO, notAfterBlock: 2000, ..first };
+        assert_eq!(second, expected);
+        let signature = alloy_primitives::Signature::from_raw(signature.0.as_slice()).unwrap();
+        let digest = second.eip712_signing_hash(&terms().domain.live());
+        assert_eq!(signature.recover_address_from_prehash(&digest).unwrap(), first.signer);
+
+        let signs = |ring: &Keyring, keys: &InstanceKeys, expires| {
+            let result = CryptletResult { expires, ..result_of(keys) };
+            ring.sign_result(key, &result, InvocationMode::Live).is_ok()
+        };
+        assert!(signs(&ring, &first, 1000) && signs(&ring, &second, 2000));
+        assert!(!signs(&ring, &first, 1001), "the first ends when it ended");
+        assert!(!signs(&ring, &lost, 1000), "nobody registered it");
+        assert_eq!(ring.renew(key, &renewal(&lost, 9000)), Err(KeyringRefusal::NotItsResult));
+        let (third, _) = ring.renew(key, &renewal(&second, 3000)).unwrap();
+        assert!(!signs(&ring, &first, 1000) && signs(&ring, &second, 2000) && signs(&ring, &third, 3000));
     }
 
     #[test]

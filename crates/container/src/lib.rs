@@ -34,7 +34,7 @@ pub use compile::CompileBounds;
 pub use container::{CallTerms, Configured, Container, Measured};
 pub use engine::{EngineProfile, code_digest};
 pub use fault::{ContainerFault, GuestRefusal};
-pub use keyring::InstanceTerms;
+pub use keyring::{InstanceTerms, RenewalTerms};
 pub use pool::PoolConfig;
 pub use process::WorkerCommand;
 pub use program::{ProgramSpec, Runtime};

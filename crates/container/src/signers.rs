@@ -3,7 +3,7 @@
 
 use crate::{
     fault::ContainerFault,
-    keyring::{InstanceTerms, KeyHandle, Keyring, KeyringRefusal},
+    keyring::{InstanceTerms, KeyHandle, Keyring, KeyringRefusal, RenewalTerms},
     process::{Process, WorkerCommand},
     sandbox::{ResourceBounds, SandboxPolicy, SandboxReport},
     wire::{FromSigner, Role, ToSigner},
@@ -13,7 +13,7 @@ use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Signatur
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -30,6 +30,8 @@ const ANSWER_BYTES_MAX: usize = 4096;
 pub(crate) trait KeyHolder: Send + Sync {
     fn sign(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault>;
     fn agree(&self, peer: [u8; 32], context: B256) -> Result<B256, ContainerFault>;
+    /// The same keys for longer, and their own signature.
+    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault>;
 }
 
 /// Keys just made, and their own signature.
@@ -172,6 +174,13 @@ impl KeyHolder for RemoteKey {
             _ => Err(self.signer.out_of_turn()),
         }
     }
+
+    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
+        match self.signer.ask(&ToSigner::Renew { key: self.key, terms: *terms })? {
+            FromSigner::Renewed { keys, signature } => Ok((keys, signature)),
+            _ => Err(self.signer.out_of_turn()),
+        }
+    }
 }
 
 impl Drop for RemoteKey {
@@ -183,7 +192,7 @@ impl Drop for RemoteKey {
 
 /// Keys in this very process: for the in-process provider only.
 pub(crate) struct InsecureLocalKey {
-    ring: Keyring,
+    ring: Mutex<Keyring>,
     key: KeyHandle,
 }
 
@@ -191,17 +200,27 @@ impl InsecureLocalKey {
     pub(crate) fn insecure_create(terms: &InstanceTerms) -> Result<NewKeys, ContainerFault> {
         let mut ring = Keyring::default();
         let (key, keys, signature) = ring.create(terms).map_err(refused)?;
-        Ok(NewKeys { holder: Box::new(Self { ring, key }), keys, signature })
+        Ok(NewKeys { holder: Box::new(Self { ring: Mutex::new(ring), key }), keys, signature })
+    }
+}
+
+impl InsecureLocalKey {
+    fn ring(&self) -> MutexGuard<'_, Keyring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeyHolder for InsecureLocalKey {
     fn sign(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {
-        self.ring.sign_result(self.key, result, mode).map_err(refused)
+        self.ring().sign_result(self.key, result, mode).map_err(refused)
     }
 
     fn agree(&self, peer: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
-        self.ring.agree(self.key, peer, context).map_err(refused)
+        self.ring().agree(self.key, peer, context).map_err(refused)
+    }
+
+    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
+        self.ring().renew(self.key, terms).map_err(refused)
     }
 }
 

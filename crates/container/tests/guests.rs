@@ -35,6 +35,7 @@ impl Guest {
             domain: FabricDomain { chain_id: 31_337, genesis_hash: B256::repeat_byte(1) },
             cryptlet: CryptletId(B256::repeat_byte(2)),
             code: code.digest(),
+            container: cryptlet_primitives::ContainerKind::Wasm,
             manifest_digest: B256::ZERO,
             key_epoch: 1,
             anchor_block: 1,

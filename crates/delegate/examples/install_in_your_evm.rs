@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         output_bytes_max: 64, key_epoch: 1, previous_epoch: 0, previous_epoch_until: 0, isolation: 0, active_instances: 1, simulation: SimulationPolicy::Live };
     let signs = InstanceEntry { id: instance, status: InstanceStatus::Active, cryptlet: id, code_digest, key_epoch: 1, not_after_block: 99,
         signer: Address::from_public_key(key.verifying_key()), provider: 1, isolation: 0,
-        measurement: B256::ZERO, endorser: None, measurement_listing: Listing::None, endorser_listing: Listing::None };
+        measurement: B256::ZERO, endorser: None, measurement_listing: Listing::None, endorser_listing: Listing::None,
+        container: 1, version: FabricVersion(1), accepted_versions: AcceptedVersions::default() };
     let policy = PolicyEntry { version: 1, accepted_providers: 0b10, minimum_isolation: 0, ..PolicyEntry::default() };
     let mut db = CacheDB::new(EmptyDB::new());
     db.insert_account_info(CRYPTO_DELEGATE, AccountInfo::from_bytecode(Bytecode::new_raw(Bytes::from_static(&[0xfe]))).with_nonce(1));

@@ -10,11 +10,10 @@ use crate::{
     registry_layout::RegistryCache,
     run::Suspension,
     transcript::{DryRunOutcome, Rehearsal, Transcript},
+    verify::{canonical_hash, verify_in_scope},
 };
 use alloy_primitives::{B256, keccak256};
-use cryptlet_attestation::{
-    BlockFacts, CryptletEntry, RecordFault, RecoveredRecord, record::ANCHOR_DEPTH_MAX, verify_record,
-};
+use cryptlet_attestation::{CryptletEntry, RecoveredRecord};
 use cryptlet_primitives::{CryptletRequest, Invocation, InvocationMode, RegistrationId, invocation::CallKey};
 
 /// A call that may be made and can be paid, and wants its answer.
@@ -173,26 +172,10 @@ impl Question<'_> {
         if let Some((field, expected, found)) = difference(request, &record.record().request) {
             return Ok(Err(DelegateError::RecordMismatch { sequence, field, expected, found }));
         }
-        Ok(match self.verify(record, registry)? {
+        Ok(match verify_in_scope(self.scope, registry, record)? {
             Ok(()) => Ok(Answered::by_record(self.call, record)),
             Err(fault) => Err(DelegateError::InvalidRecord { sequence, fault }),
         })
-    }
-
-    fn verify(
-        &self,
-        recovered: &RecoveredRecord,
-        registry: &mut RegistryCache,
-    ) -> Result<Result<(), RecordFault>, DelegateError> {
-        let (scope, record) = (self.scope, recovered.record());
-        let instance = match record.result.registrationId {
-            B256::ZERO => None,
-            id => registry.instance(scope, RegistrationId(id))?,
-        };
-        let policy = registry.policy(scope)?;
-        let canonical_anchor = canonical_hash(scope, record.request.anchorBlock)?;
-        let block = BlockFacts { number: scope.block_number(), canonical_anchor };
-        Ok(verify_record(recovered, self.entry, instance.as_ref(), &policy, &block, &scope.limits))
     }
 
     /// A call that is asked again keeps the anchor it had, so that its time to live runs on.
@@ -204,7 +187,7 @@ impl Question<'_> {
     }
 }
 
-/// The first field that tells two requests apart, besides those that [`verify_record`] judges (anchor and policy version).
+/// The first field that tells two requests apart, besides those that [`verify_in_scope`] judges (anchor and policy version).
 fn difference(expected: &CryptletRequest, found: &CryptletRequest) -> Option<(&'static str, B256, B256)> {
     let fields = [
         ("cryptletId", expected.cryptletId, found.cryptletId),
@@ -214,15 +197,4 @@ fn difference(expected: &CryptletRequest, found: &CryptletRequest) -> Option<(&'
         ("key", expected.key, found.key),
     ];
     fields.into_iter().find(|(_, expected, found)| expected != found)
-}
-
-/// Hash of the ancestor with this number, if it is within an anchor's reach.
-fn canonical_hash(scope: &DelegateScope, number: u64) -> Result<Option<B256>, DelegateError> {
-    if number == scope.parent.number {
-        return Ok(Some(scope.parent.hash));
-    }
-    match scope.block_number().checked_sub(number) {
-        Some(1..=ANCHOR_DEPTH_MAX) => Ok(scope.state.ancestor_hash(number)?),
-        _ => Ok(None),
-    }
 }

@@ -14,6 +14,7 @@ pub mod registry_layout;
 mod reply;
 pub mod run;
 pub mod transcript;
+mod verify;
 
 pub use alloy::{DelegateEvm, DelegateEvmContext, DelegateEvmFactory};
 pub use context::{Anchor, BlockSpending, DelegateContext, DelegateScope, DelegateSlot, SimulationGas};
@@ -25,3 +26,4 @@ pub use run::{
     replay_transaction, simulate_transaction,
 };
 pub use transcript::{Answer, DryRunAnswer, DryRunOutcome, Rehearsal, Transcript};
+pub use verify::verify_in_scope;

@@ -17,8 +17,7 @@ use alloy_primitives::{
 use alloy_sol_types::{SolCall, SolValue};
 use cryptlet_attestation::{AppraisalTerms, RecoveredRecord, appraise_under, record::verify_signed};
 use cryptlet_primitives::{
-    CryptletId, CryptletRequest, CryptletResult, Record, RefusalCode, RegistrationId, ResultStatus, Signature65,
-    abi::{Envelope, ICryptoDelegate},
+    CryptletId, Envelope, Record, RefusalCode, RegistrationId, ResultStatus, Signature65, abi::ICryptoDelegate,
     system::CRYPTO_DELEGATE,
 };
 use revm::{
@@ -256,27 +255,6 @@ fn record_of(envelope: Envelope) -> Option<Record> {
         Ok(ResultStatus::Ok | ResultStatus::Error) => {}
         _ => return None,
     }
-    let request = CryptletRequest {
-        key: request.key,
-        cryptletId: request.cryptletId,
-        caller: request.caller,
-        codeDigest: request.codeDigest,
-        inputHash: request.inputHash,
-        anchorBlock: request.anchorBlock,
-        anchorHash: request.anchorHash,
-        policyVersion: request.policyVersion,
-    };
-    let result = CryptletResult {
-        requestHash: result.requestHash,
-        registrationId: result.registrationId,
-        keyEpoch: result.keyEpoch,
-        status: result.status,
-        outputHash: result.outputHash,
-        units: result.units,
-        observedAt: result.observedAt,
-        notBefore: result.notBefore,
-        expires: result.expires,
-    };
     Some(Record { request, result, output, signature })
 }
 

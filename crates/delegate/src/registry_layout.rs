@@ -4,6 +4,16 @@
 //! generates them again and compares. What is packed into a word is described there, byte for byte from the low end, as
 //! Solidity packs.
 
+/// Modules of [`Packed`] places: slot, bytes below it in the slot, its own bytes.
+macro_rules! slots {
+    ($($module:ident { $($name:ident: $slot:literal, $offset:literal, $bytes:literal;)* })*) => {
+        $(pub mod $module {
+            use crate::registry_layout::Packed;
+            $(pub const $name: Packed = Packed { slot: $slot, offset: $offset, bytes: $bytes };)*
+        })*
+    };
+}
+
 pub mod slots;
 pub mod storage;
 
@@ -13,10 +23,11 @@ use crate::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::HashMap};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, SimulationPolicy, ToleratedTcb,
+    AcceptedVersions, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry,
+    SimulationPolicy, ToleratedTcb,
 };
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, RegistrationId,
+    CodeDigest, CryptletId, FabricVersion, RegistrationId,
     system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY},
 };
 
@@ -36,7 +47,7 @@ pub struct Packed {
 
 // Each of the readers below takes several values from one word.
 const _: () = {
-    use slots::{cryptlet, instance, rules};
+    use slots::{cryptlet, instance, rules, versions};
     assert!(
         cryptlet::STATUS.slot == cryptlet::ISOLATION.slot && cryptlet::STATUS.slot == cryptlet::SIMULATION_POLICY.slot
     );
@@ -46,6 +57,8 @@ const _: () = {
     assert!(cryptlet::UNITS_MAX.slot == cryptlet::PREVIOUS_EPOCH.slot);
     assert!(cryptlet::UNITS_MAX.slot == cryptlet::PREVIOUS_EPOCH_UNTIL.slot);
     assert!(instance::STATUS.slot == instance::SIGNER.slot && instance::STATUS.slot == instance::KEY_EPOCH.slot);
+    assert!(instance::ENDORSER.slot == instance::CONTAINER.slot && instance::ENDORSER.slot == instance::VERSION.slot);
+    assert!(versions::MINIMUM.slot == 0 && versions::MAXIMUM.slot == 0);
     assert!(instance::STATUS.slot == instance::PROVIDER.slot && instance::STATUS.slot == instance::ISOLATION.slot);
     assert!(
         rules::VERSION.slot == rules::ACCEPTED_PROVIDERS.slot && rules::VERSION.slot == rules::MINIMUM_ISOLATION.slot
@@ -96,7 +109,9 @@ pub fn read_instance(state: &dyn ParentState, id: RegistrationId) -> Result<Opti
     }
     let provider = at::PROVIDER.of(word).saturating_to();
     let measurement = entry.word(at::MEASUREMENT)?.into();
-    let endorser = address(at::ENDORSER.of(entry.word(at::ENDORSER)?));
+    let stack = entry.word(at::ENDORSER)?;
+    let endorser = address(at::ENDORSER.of(stack));
+    let container = at::CONTAINER.of(stack).saturating_to();
     Ok(Some(InstanceEntry {
         id,
         status,
@@ -111,6 +126,9 @@ pub fn read_instance(state: &dyn ParentState, id: RegistrationId) -> Result<Opti
         endorser: (!endorser.is_zero()).then_some(endorser),
         measurement_listing: listing(state, measurement_listing_slot(provider, measurement))?,
         endorser_listing: listing(state, endorser_listing_slot(endorser))?,
+        container,
+        version: FabricVersion(at::VERSION.of(stack).saturating_to()),
+        accepted_versions: accepted_versions(state, container)?,
     }))
 }
 
@@ -124,6 +142,18 @@ pub fn measurement_listing_slot(provider: u16, measurement: B256) -> U256 {
 /// Where the policy says what it thinks of an endorser.
 pub fn endorser_listing_slot(endorser: Address) -> U256 {
     mapping_slot(slots::policy::ENDORSER_LISTING.slot, endorser.into_word())
+}
+
+/// Where the policy says which versions of the fabric may run containers of this kind.
+pub fn accepted_versions_slot(container: u8) -> U256 {
+    mapping_slot(slots::policy::ACCEPTED_VERSIONS.slot, U256::from(container).into())
+}
+
+fn accepted_versions(state: &dyn ParentState, container: u8) -> Result<AcceptedVersions, ParentStateError> {
+    use slots::versions as at;
+    let word = state.storage(CRYPTLET_POLICY, accepted_versions_slot(container))?;
+    let version = |at: Packed| FabricVersion(at.of(word).saturating_to());
+    Ok(AcceptedVersions { minimum: version(at::MINIMUM), maximum: version(at::MAXIMUM) })
 }
 
 fn listing(state: &dyn ParentState, slot: U256) -> Result<Listing, ParentStateError> {

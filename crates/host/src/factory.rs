@@ -8,7 +8,7 @@
 use crate::{
     error::HostError,
     identity::DigestSigner,
-    launch::{Instance, Launched, Validity},
+    launch::{Anchor, Instance, LaunchFault, Launched, Validity},
     package::Package,
     registration::{ChainFacts, ContractOrder, Registered, Registrar},
     roster::{Cryptlet, Kind},
@@ -17,10 +17,10 @@ use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_sol_types::{Revert, SolError, SolValue};
 use cryptlet_attestation::signature::{dry_run_result_digest, keys_digest, result_digest};
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricFault, InstanceKeys, Invocation,
-    InvocationMode, Measurement, ResultStatus, UnavailableReason, abi::CreateConfig,
+    CodeDigest, ContainerKind, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricFault, FabricVersion,
+    InstanceKeys, Invocation, InvocationMode, Measurement, ResultStatus, UnavailableReason, abi::CreateConfig,
 };
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 /// Name of the factory, from which its id is made.
 pub const FACTORY_NAME: &str = "cryptlet-factory";
@@ -82,11 +82,18 @@ impl Factory {
             anchorBlock: chain.anchor.block,
             anchorHash: chain.anchor.hash,
             notAfterBlock: not_after_block,
+            container: ContainerKind::Host as u8,
+            version: FabricVersion::CURRENT.0,
         };
-        let keys_signature = signer.sign(keys_digest(&keys, &chain.domain))?;
-        let measurement = Measurement(cryptlet.code_digest.0);
-        let instance = std::sync::Arc::new(Self { registrar, domain: chain.domain, keys, signer });
-        Ok(Launched { instance, keys, keys_signature, measurement })
+        Self { registrar, domain: chain.domain, keys, signer }.launched()
+    }
+
+    /// Signs its keys as they are now.
+    fn launched(self) -> Result<Launched, HostError> {
+        let keys = self.keys;
+        let keys_signature = self.signer.sign(keys_digest(&keys, &self.domain))?;
+        let measurement = Measurement(keys.codeDigest);
+        Ok(Launched { instance: Arc::new(self), keys, keys_signature, measurement })
     }
 
     /// The output, and how it ended.
@@ -110,8 +117,7 @@ impl Factory {
 
     fn create(&self, registrar: &Registrar, invocation: &Invocation) -> Result<Registered, Refusal> {
         let order = order(registrar, invocation)?;
-        let anchor =
-            crate::launch::Anchor { block: invocation.request.anchorBlock, hash: invocation.request.anchorHash };
+        let anchor = Anchor { block: invocation.request.anchorBlock, hash: invocation.request.anchorHash };
         let chain = ChainFacts { domain: self.domain, anchor };
         Ok(match invocation.mode {
             InvocationMode::Live => registrar.create(&order, chain)?,
@@ -147,6 +153,18 @@ impl Instance for Factory {
             FabricFault::new(UnavailableReason::HostUnreachable, format!("the factory could not sign: {error}"))
         })?;
         Ok(FabricAnswer { result, output, signature })
+    }
+
+    fn renew(&self, anchor: Anchor, not_after_block: u64) -> Result<Launched, LaunchFault> {
+        let keys = InstanceKeys {
+            anchorBlock: anchor.block,
+            anchorHash: anchor.hash,
+            notAfterBlock: not_after_block,
+            ..self.keys
+        };
+        let renewed =
+            Self { keys, registrar: self.registrar.clone(), domain: self.domain, signer: self.signer.clone() };
+        renewed.launched().map_err(|error| LaunchFault::Machine(error.to_string()))
     }
 }
 

@@ -254,6 +254,13 @@ impl Host {
         self.0.registrar.rotate(chain)
     }
 
+    /// Has every registered instance that has at most so many blocks left sign its keys for longer, makes fresh evidence, and gives all
+    /// registrations that must be sent. An instance answers under its old registration until the new one is
+    /// [confirmed](Self::confirm_registration). Blocks.
+    pub fn renew_instances(&self, chain: ChainFacts, within_blocks: u64) -> Result<Vec<Registered>, HostError> {
+        self.0.registrar.renew(chain, within_blocks)
+    }
+
     /// Issues a client certificate for a node or an operator, and lets it in.
     pub fn enroll(&self, name: &str, role: Role) -> Result<ClientIdentity, HostError> {
         enroll(&self.0.authority, &self.0.peers, name, role)

@@ -50,6 +50,10 @@ pub struct Validity {
 pub trait Instance: Send + Sync + fmt::Debug {
     /// Runs one call and signs the result.
     fn call(&self, invocation: &Invocation, observed_at: u64, validity: Validity) -> Result<FabricAnswer, FabricFault>;
+
+    /// The same instance under a registration that holds until a later block: the same keys, signed anew. Under the registration
+    /// it has it goes on until that one's last block.
+    fn renew(&self, anchor: Anchor, not_after_block: u64) -> Result<Launched, LaunchFault>;
 }
 
 /// An instance, and what it says about itself.

@@ -47,6 +47,8 @@ pub struct Registered {
     pub config_digest: B256,
     /// Isolation the host evidences: 0 none, 1 process, 2 vm, 3 enclave.
     pub isolation: u8,
+    /// The registration of the same keys that this one is to renew.
+    pub renews: Option<RegistrationId>,
 }
 
 /// Facts of the chain that a registration is for.
@@ -162,10 +164,44 @@ impl Registrar {
         self.roster.bind(chain.domain)?;
         for cryptlet in self.roster.cryptlets() {
             let running = self.roster.running(cryptlet.id);
-            let waits = running.iter().any(|instance| instance.state != InstanceState::Active);
+            let waits = running.iter().any(Running::waits);
             if !running.is_empty() && !waits {
                 let next = Cryptlet { key_epoch: cryptlet.key_epoch + 1, ..cryptlet };
                 self.start(next, chain, InstanceState::Pending)?;
+            }
+        }
+        Ok(self.roster.pending())
+    }
+
+    /// Has every registered instance that has at most so many blocks left sign its keys for longer. Asked again before that is
+    /// confirmed, gives the same, unless its anchor is growing old.
+    pub(crate) fn renew(&self, chain: ChainFacts, within_blocks: u64) -> Result<Vec<Registered>, HostError> {
+        let _one_at_a_time = self.starting.lock();
+        self.roster.bind(chain.domain)?;
+        let not_after_block = chain.anchor.block.saturating_add(self.config.key_lifetime_blocks);
+        for cryptlet in self.roster.cryptlets() {
+            let running = self.roster.running(cryptlet.id);
+            for instance in running.iter().filter(|instance| instance.state == InstanceState::Active) {
+                let (id, last) = (instance.registered.registration_id, instance.registered.created.notAfterBlock);
+                let is_due = last.saturating_sub(chain.anchor.block) <= within_blocks && last < not_after_block;
+                let waiting = running.iter().find(|other| other.registered.renews == Some(id));
+                let waits = waiting.is_some_and(|waiting| waiting.age_blocks(chain.anchor) <= ANCHOR_REUSE_BLOCKS);
+                if !is_due || waits {
+                    continue;
+                }
+                let launched = instance
+                    .instance
+                    .renew(chain.anchor, not_after_block)
+                    .map_err(|fault| launch_error(&cryptlet, fault))?;
+                let now = self.clock.unix_seconds();
+                let registered =
+                    Registered { renews: Some(id), ..self.describe(&cryptlet, &launched, chain.domain, now)? };
+                tracing::info!(cryptlet = %cryptlet.id, registration = %id, not_after_block, "renewed an instance");
+                if let Some(waiting) = waiting {
+                    self.roster.remove(waiting.registered.registration_id);
+                }
+                let state = InstanceState::Pending;
+                self.roster.add(cryptlet.clone(), Running { instance: launched.instance, registered, state })?;
             }
         }
         Ok(self.roster.pending())
@@ -191,7 +227,7 @@ impl Registrar {
             let next = Cryptlet { key_epoch: known.key_epoch + 1, ..known };
             return self.start(next, chain, InstanceState::Pending);
         }
-        match running.iter().find(|instance| instance.state != InstanceState::Active) {
+        match running.iter().find(|instance| instance.waits()) {
             _ if is_contract && is_registered => Ok(running[0].registered.clone()),
             None => self.start(known, chain, InstanceState::Pending),
             Some(waiting) if waiting.age_blocks(chain.anchor) <= ANCHOR_REUSE_BLOCKS => Ok(waiting.registered.clone()),
@@ -250,12 +286,7 @@ impl Registrar {
             anchor: chain.anchor,
             not_after_block,
         };
-        self.launcher.launch(code, &birth).map_err(|fault| match fault {
-            LaunchFault::Code(why) => HostError::package(&cryptlet.name, why),
-            LaunchFault::Machine(why) => {
-                HostError::Container { cryptlet: format!("{:?} ({})", cryptlet.name, cryptlet.id), why }
-            }
-        })
+        self.launcher.launch(code, &birth).map_err(|fault| launch_error(cryptlet, fault))
     }
 
     fn describe(
@@ -268,20 +299,7 @@ impl Registrar {
         let keys = &launched.keys;
         let registration_id = keys.registration_id();
         let evidence = self.evidence(cryptlet.isolation, launched.measurement, registration_id, domain, now)?;
-        let created = CreatedInstance {
-            cryptletId: keys.cryptletId,
-            codeDigest: keys.codeDigest,
-            manifestDigest: keys.manifestDigest,
-            signer: keys.signer,
-            hpkeKey: keys.hpkeKey,
-            keyEpoch: keys.keyEpoch,
-            anchorBlock: keys.anchorBlock,
-            anchorHash: keys.anchorHash,
-            notAfterBlock: keys.notAfterBlock,
-            keysSignature: Bytes::copy_from_slice(launched.keys_signature.0.as_slice()),
-            evidence: evidence.abi_encode().into(),
-            collateral: Bytes::new(),
-        };
+        let created = CreatedInstance::new(keys, launched.keys_signature, evidence.abi_encode().into(), Bytes::new());
         let (publisher, bound_contract) = match cryptlet.kind {
             Kind::Utility { publisher } | Kind::Factory { publisher } => (publisher, Address::ZERO),
             Kind::Contract { contract } => (Address::ZERO, contract),
@@ -295,6 +313,7 @@ impl Registrar {
             header_digest: cryptlet.header_digest,
             config_digest: cryptlet.config_digest,
             isolation: cryptlet.isolation,
+            renews: None,
         })
     }
 
@@ -327,6 +346,15 @@ impl Registrar {
             expires: statement.expires,
             signature: Bytes::copy_from_slice(signature.0.as_slice()),
         })
+    }
+}
+
+fn launch_error(cryptlet: &Cryptlet, fault: LaunchFault) -> HostError {
+    match fault {
+        LaunchFault::Code(why) => HostError::package(&cryptlet.name, why),
+        LaunchFault::Machine(why) => {
+            HostError::Container { cryptlet: format!("{:?} ({})", cryptlet.name, cryptlet.id), why }
+        }
     }
 }
 

@@ -97,6 +97,11 @@ impl Running {
         self.state != InstanceState::Pending
     }
 
+    /// Is it a new instance that is not known to be on the chain? A renewal is none: it runs already.
+    pub(crate) fn waits(&self) -> bool {
+        self.state != InstanceState::Active && self.registered.renews.is_none()
+    }
+
     /// Blocks since its keys were anchored.
     pub(crate) fn age_blocks(&self, now: Anchor) -> u64 {
         now.block.saturating_sub(self.registered.created.anchorBlock)
@@ -176,15 +181,19 @@ impl Roster {
         }
     }
 
-    /// Lets an instance answer. Those of earlier epochs stop: the chain accepts nothing from them any more.
+    /// Lets an instance answer. Those of earlier epochs stop: the chain accepts nothing from them any more. What it renews stops too:
+    /// it is the same instance.
     pub(crate) fn activate(&self, registration: RegistrationId) -> Result<(), HostError> {
         let mut state = self.state.lock();
         for instances in state.running.values_mut() {
             let found = instances.iter_mut().find(|instance| instance.registered.registration_id == registration);
             if let Some(found) = found {
                 found.state = InstanceState::Active;
-                let epoch = found.registered.created.keyEpoch;
-                instances.retain(|instance| instance.registered.created.keyEpoch >= epoch);
+                let (epoch, signer) = (found.registered.created.keyEpoch, found.registered.created.signer);
+                instances.retain(|instance| {
+                    let (id, created) = (instance.registered.registration_id, &instance.registered.created);
+                    created.keyEpoch >= epoch && (created.signer != signer || id == registration)
+                });
                 return Ok(());
             }
         }

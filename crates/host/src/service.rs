@@ -241,6 +241,14 @@ impl Operations for FabricService {
         let registrations = self.blocking(move |host| host.rotate_instances(chain)).await?;
         Ok(Response::new(proto::PendingResponse { registrations: registrations.iter().map(Into::into).collect() }))
     }
+
+    async fn renew_instances(&self, request: Request<proto::RenewInstancesRequest>) -> Reply<proto::PendingResponse> {
+        self.operator(&request)?;
+        let message = request.into_inner();
+        let (chain, within_blocks) = (chain_facts(message.domain, message.anchor)?, message.within_blocks);
+        let registrations = self.blocking(move |host| host.renew_instances(chain, within_blocks)).await?;
+        Ok(Response::new(proto::PendingResponse { registrations: registrations.iter().map(Into::into).collect() }))
+    }
 }
 
 fn health(host: &Host) -> proto::HealthResponse {

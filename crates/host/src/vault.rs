@@ -62,6 +62,14 @@ impl KeyName {
         Self(format!("registration/{}", cryptlet.0))
     }
 
+    /// The key of somebody who publishes, operates or administers, by a name of 1 to 64 letters, digits, dots and hyphens; none if
+    /// that is no such name.
+    pub fn account(name: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+        let is_name = (1..=64).contains(&name.len()) && name.bytes().all(is_plain);
+        (is_name && !name.starts_with('.')).then(|| Self(format!("account/{name}")))
+    }
+
     /// The name as the vault's backends file it.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -216,6 +216,7 @@ impl From<&Registered> for proto::Registered {
             header_digest: raw(registered.header_digest),
             config_digest: raw(registered.config_digest),
             isolation: u32::from(registered.isolation),
+            renews: registered.renews.map(|renews| raw(renews.0)).unwrap_or_default(),
         }
     }
 }
@@ -229,7 +230,12 @@ impl TryFrom<proto::Registered> for Registered {
         let Ok(isolation) = u8::try_from(message.isolation) else {
             return wrong("isolation", format!("{} is none", message.isolation));
         };
+        let renews = match message.renews.is_empty() {
+            true => None,
+            false => Some(RegistrationId(word("renews", &message.renews)?)),
+        };
         Ok(Self {
+            renews,
             registration_id: RegistrationId(word("registration_id", &message.registration_id)?),
             created,
             name: message.name,

@@ -273,3 +273,60 @@ fn a_host_that_isolates_less_than_its_policy_does_not_start() {
     let error = cryptlet_host::Host::start(fixture.config.clone(), fixture.parts()).unwrap_err();
     assert!(error.to_string().contains("isolation_min"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_renewed_with_the_same_keys_and_answers_under_its_old_registration_until_that_is_confirmed() {
+    use cryptlet_attestation::{appraise, signature::keys_digest};
+    use cryptlet_host::Clock;
+    let mut fixture = Fixture::new();
+    fixture.config.key_lifetime_blocks = 1_000;
+    let host = fixture.start();
+    let first = register(&host, "echo", echo());
+    host.confirm_registration(first.registration_id).unwrap();
+    assert_eq!(host.renew_instances(chain_at(100), 10).unwrap(), [], "it has 905 blocks left");
+
+    let renewed = host.renew_instances(chain_at(100), 905).unwrap();
+    let [second] = &renewed[..] else { panic!("{renewed:?}") };
+    let (old, new) = (first.created.keys(), second.created.keys());
+    assert_eq!(second.renews, Some(first.registration_id));
+    assert_eq!((new.signer, new.hpkeKey, new.keyEpoch), (old.signer, old.hpkeKey, old.keyEpoch), "the same keys");
+    assert_eq!((new.anchorBlock, new.notAfterBlock), (100, 1_100));
+    let signature = cryptlet_primitives::Signature65(second.created.keysSignature[..].try_into().unwrap());
+    assert_eq!(cryptlet_attestation::recover(keys_digest(&new, &DOMAIN), &signature), Ok(old.signer));
+    let claims = appraise(&second.created.evidence, &[], &DOMAIN, fixture.clock.unix_seconds()).unwrap();
+    assert_eq!(claims.reportData, second.registration_id.0, "the evidence is fresh");
+
+    // Asked again it gives the same, another call is answered as before, and another instance may be registered meanwhile.
+    assert_eq!(host.renew_instances(chain_at(101), 905).unwrap(), renewed);
+    let before = at_anchor(call(&first, 1, b"x"), 101);
+    assert_signed(&before, &host.invoke(before.clone()).await.unwrap(), &first);
+    assert_eq!(host.instances(), 2);
+    // One that waited too long is made anew; the first goes on.
+    let again = host.renew_instances(chain_at(300), 905).unwrap();
+    assert_ne!(again[0].registration_id, second.registration_id);
+    let between = at_anchor(call(&first, 2, b"x"), 301);
+    assert_signed(&between, &host.invoke(between.clone()).await.unwrap(), &first);
+
+    host.confirm_registration(again[0].registration_id).unwrap();
+    assert_eq!(host.instances(), 1, "it is the same instance");
+    assert_eq!(host.pending_registrations(), []);
+    let after = at_anchor(call(&first, 3, b"x"), 1_200);
+    assert_signed(&after, &host.invoke(after.clone()).await.unwrap(), &again[0]);
+    // What was answered under the old registration has the same outcome under the new one.
+    let asked_again = host.invoke(before.clone()).await.unwrap();
+    assert_signed(&before, &asked_again, &again[0]);
+    assert_eq!(host.renew_instances(chain_at(310), 905).unwrap(), [], "990 blocks are left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_factory_is_renewed_like_any_other() {
+    let mut fixture = Fixture::new();
+    fixture.config.key_lifetime_blocks = 1_000;
+    let host = fixture.start();
+    let factory = host.register_factory(PUBLISHER, chain_at(5)).unwrap();
+    host.confirm_registration(factory.registration_id).unwrap();
+    let renewed = host.renew_instances(chain_at(500), 1_000).unwrap();
+    assert_eq!((renewed[0].renews, renewed[0].created.signer), (Some(factory.registration_id), factory.created.signer));
+    host.confirm_registration(renewed[0].registration_id).unwrap();
+    assert_eq!(host.instances(), 1);
+}

@@ -11,7 +11,7 @@ use cryptlet_attestation::{
 };
 use cryptlet_host::{ClientOptions, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS, FabricClient, Host, Registered};
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, FabricAnswer, InstanceKeys, Invocation, ResultStatus, Signature65,
+    CodeDigest, CryptletId, FabricAnswer, Invocation, ResultStatus, Signature65,
     abi::{CreateConfig, CreatedInstance},
 };
 use support::*;
@@ -63,6 +63,7 @@ fn call_of(created: &CreatedInstance, number: u64) -> Invocation {
             header_digest: B256::ZERO,
             config_digest: B256::ZERO,
             isolation: 0,
+            renews: None,
         },
         number,
         b"data",
@@ -71,23 +72,9 @@ fn call_of(created: &CreatedInstance, number: u64) -> Invocation {
     invocation
 }
 
-fn keys_of(created: &CreatedInstance) -> InstanceKeys {
-    InstanceKeys {
-        cryptletId: created.cryptletId,
-        codeDigest: created.codeDigest,
-        manifestDigest: created.manifestDigest,
-        signer: created.signer,
-        hpkeKey: created.hpkeKey,
-        keyEpoch: created.keyEpoch,
-        anchorBlock: created.anchorBlock,
-        anchorHash: created.anchorHash,
-        notAfterBlock: created.notAfterBlock,
-    }
-}
-
 /// All that the registry will check.
 fn assert_registrable(host: &Host, created: &CreatedInstance, now: u64) {
-    let keys = keys_of(created);
+    let keys = created.keys();
     let signature = Signature65(created.keysSignature[..].try_into().unwrap());
     assert_eq!(recover(keys_digest(&keys, &DOMAIN), &signature), Ok(created.signer));
     let claims = appraise(&created.evidence, &created.collateral, &DOMAIN, now).unwrap();
@@ -160,7 +147,7 @@ async fn a_contract_whose_transaction_was_lost_in_a_restart_gets_a_cryptlet_that
     let created = create(&host, &at_anchor(order(&reborn, 2, &config(echo())), 31)).await;
     assert_eq!((created.cryptletId, created.keyEpoch), (lost.cryptletId, 2));
     let answer = host.invoke(at_anchor(call_of(&created, 3), 32)).await.unwrap();
-    assert_eq!(answer.result.registrationId, keys_of(&created).registration_id().0);
+    assert_eq!(answer.result.registrationId, created.keys().registration_id().0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,11 +176,7 @@ async fn a_contract_may_name_a_package_and_ask_for_several_instances() {
     assert_eq!(waiting.len(), 2, "two more wait for an operator");
     for number in 0..6 {
         let answer = host.invoke(call_of(&created, 10 + number)).await.unwrap();
-        assert_eq!(
-            answer.result.registrationId,
-            keys_of(&created).registration_id().0,
-            "only the registered one answers"
-        );
+        assert_eq!(answer.result.registrationId, created.keys().registration_id().0, "only the registered one answers");
     }
     host.confirm_registration(waiting[0].registration_id).unwrap();
     let mut signers = std::collections::BTreeSet::new();

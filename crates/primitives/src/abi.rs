@@ -2,6 +2,8 @@
 //! selectors and topics with the committed artefacts.
 #![allow(missing_docs)] // documented in Solidity
 
+use crate::{InstanceKeys, RegistrationId, Signature65, typed_data};
+use alloy_primitives::{Address, Bytes};
 use alloy_sol_types::sol;
 
 sol! {
@@ -29,6 +31,89 @@ sol! {
 
         /// Verifies evidence with its collateral; returns `abi.encode(Claims)`. Time is the block's timestamp.
         function appraise(bytes evidence, bytes collateral) external view returns (bytes claims);
+    }
+
+    /// `contracts/src/interfaces/ICryptletRegistry.sol`: what changes registrations, and what tells of it.
+    #[derive(Debug, PartialEq, Eq)]
+    interface ICryptletRegistry {
+        event CryptletRegistered(
+            bytes32 indexed cryptletId,
+            address indexed publisher,
+            uint8 indexed kind,
+            string name,
+            bytes32 codeDigest,
+            bytes32 manifestDigest
+        );
+        event CryptletAuthorized(
+            bytes32 indexed cryptletId, bytes32 registrationHash, Authorization authorization, bytes identitySignature
+        );
+        event CryptletRevoked(bytes32 indexed cryptletId, address indexed by, string reason);
+        event KeyEpochAdvanced(bytes32 indexed cryptletId, uint64 previousEpoch, uint64 keyEpoch);
+        event GracePeriodBegan(bytes32 indexed cryptletId, uint64 keyEpoch, uint64 untilBlock);
+        event InstanceEvidence(bytes32 indexed registrationId, CreatedInstance created);
+        event InstanceAuthorized(
+            bytes32 indexed registrationId, bytes32 previous, uint32 graceBlocks, Authorization authorization
+        );
+        event InstanceActivated(bytes32 indexed registrationId, address indexed by);
+        event InstanceRenewed(bytes32 indexed previous, bytes32 indexed renewed, uint64 notAfterBlock);
+        event InstanceRevoked(bytes32 indexed registrationId, address indexed by, string reason);
+        event InstanceRetired(bytes32 indexed registrationId, uint64 notAfterBlock);
+
+        function registerUtility(
+            UtilityRegistration registration, Authorization authorization, bytes identitySignature
+        ) external returns (bytes32 cryptletId);
+        function registerInstance(CreatedInstance created, Authorization authorization)
+            external
+            returns (bytes32 registrationId);
+        function rotateKeys(CreatedInstance created, uint32 graceBlocks, Authorization authorization)
+            external
+            returns (bytes32 registrationId);
+        function renewInstance(bytes32 previous, CreatedInstance created, Authorization authorization)
+            external
+            returns (bytes32 registrationId);
+        function activateInstance(bytes32 registrationId) external;
+    }
+
+    /// `contracts/src/interfaces/ICryptletPolicy.sol`: what tells of its changes.
+    #[derive(Debug, PartialEq, Eq)]
+    interface ICryptletPolicy {
+        event ProviderAcceptanceChanged(uint16 indexed provider, bool isAccepted, uint32 version);
+        event ProviderRevoked(uint16 indexed provider, string reason, uint32 version);
+        event TcbToleranceChanged(uint8 indexed status, bool isTolerated, uint32 version);
+        event MeasurementAcceptanceChanged(
+            uint16 indexed provider, bytes32 indexed measurement, bool isAccepted, uint32 version
+        );
+        event MeasurementRevoked(uint16 indexed provider, bytes32 indexed measurement, string reason, uint32 version);
+        event EndorserAcceptanceChanged(address indexed endorser, bool isAccepted, uint32 version);
+        event EndorserRevoked(address indexed endorser, string reason, uint32 version);
+        event AcceptedVersionsChanged(uint8 indexed container, uint32 minimum, uint32 maximum, uint32 version);
+        event ActivationChanged(bool isAutomatic, uint32 version);
+    }
+
+    /// What a publisher says about a utility cryptlet. What is signed of it is [`typed_data::UtilityRegistration`].
+    #[derive(Debug, PartialEq, Eq)]
+    struct UtilityRegistration {
+        string name;
+        bytes32 codeDigest;
+        bytes32 manifestDigest;
+        bytes32 headerDigest;
+        bytes32 configDigest;
+        address identityKey;
+        uint8 isolation;
+        uint16 minimumInstances;
+        uint16 maximumInstances;
+        uint64 unitsMax;
+        uint32 outputBytesMax;
+        uint8 simulationPolicy;
+        bytes simulationStub;
+    }
+
+    /// Who answers for a registration, in their own signature: anybody may send it, until block `deadlineBlock`.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Authorization {
+        address registrar;
+        uint64 deadlineBlock;
+        bytes signature;
     }
 
     /// What the constructor of a Contract Cryptlet passes to `create`.
@@ -60,44 +145,14 @@ sol! {
         uint64 anchorBlock;
         bytes32 anchorHash;
         uint64 notAfterBlock;
+        /// What it runs in: 0 the host, 1 wasm, 2 process, 3 evm.
+        uint8 container;
+        /// Version of the fabric that runs it: major · 10⁶ + minor · 10³ + patch.
+        uint32 version;
         /// Signature of `signer` over the EIP-712 digest of `InstanceKeys`.
         bytes keysSignature;
         bytes evidence;
         bytes collateral;
-    }
-
-    /// A record as an envelope that a contract can check.
-    #[derive(Debug, PartialEq, Eq)]
-    struct Envelope {
-        EnvelopeRequest request;
-        EnvelopeResult result;
-        bytes output;
-        bytes signature;
-    }
-
-    #[derive(Debug, PartialEq, Eq)]
-    struct EnvelopeRequest {
-        bytes32 key;
-        bytes32 cryptletId;
-        address caller;
-        bytes32 codeDigest;
-        bytes32 inputHash;
-        uint64 anchorBlock;
-        bytes32 anchorHash;
-        uint32 policyVersion;
-    }
-
-    #[derive(Debug, PartialEq, Eq)]
-    struct EnvelopeResult {
-        bytes32 requestHash;
-        bytes32 registrationId;
-        uint64 keyEpoch;
-        uint8 status;
-        bytes32 outputHash;
-        uint64 units;
-        uint64 observedAt;
-        uint64 notBefore;
-        uint64 expires;
     }
 
     /// What the verifier found in evidence (RATS: Attestation Results).
@@ -202,5 +257,72 @@ sol! {
         address host;
         uint64 issuedAt;
         uint64 expires;
+    }
+}
+
+impl CreatedInstance {
+    /// Keys, as the registry takes them.
+    pub fn new(keys: &InstanceKeys, keys_signature: Signature65, evidence: Bytes, collateral: Bytes) -> Self {
+        Self {
+            cryptletId: keys.cryptletId,
+            codeDigest: keys.codeDigest,
+            manifestDigest: keys.manifestDigest,
+            signer: keys.signer,
+            hpkeKey: keys.hpkeKey,
+            keyEpoch: keys.keyEpoch,
+            anchorBlock: keys.anchorBlock,
+            anchorHash: keys.anchorHash,
+            notAfterBlock: keys.notAfterBlock,
+            container: keys.container,
+            version: keys.version,
+            keysSignature: Bytes::copy_from_slice(keys_signature.0.as_slice()),
+            evidence,
+            collateral,
+        }
+    }
+
+    /// The keys in it, which its signature and its evidence are about.
+    pub fn keys(&self) -> InstanceKeys {
+        InstanceKeys {
+            cryptletId: self.cryptletId,
+            codeDigest: self.codeDigest,
+            manifestDigest: self.manifestDigest,
+            signer: self.signer,
+            hpkeKey: self.hpkeKey,
+            keyEpoch: self.keyEpoch,
+            anchorBlock: self.anchorBlock,
+            anchorHash: self.anchorHash,
+            notAfterBlock: self.notAfterBlock,
+            container: self.container,
+            version: self.version,
+        }
+    }
+
+    /// The identifier of the instance.
+    pub fn registration_id(&self) -> RegistrationId {
+        self.keys().registration_id()
+    }
+}
+
+impl UtilityRegistration {
+    /// What publisher and identity key sign of it.
+    pub fn signed_by(&self, publisher: Address, deadline_block: u64) -> typed_data::UtilityRegistration {
+        typed_data::UtilityRegistration {
+            publisher,
+            name: self.name.clone(),
+            codeDigest: self.codeDigest,
+            manifestDigest: self.manifestDigest,
+            headerDigest: self.headerDigest,
+            configDigest: self.configDigest,
+            identityKey: self.identityKey,
+            isolation: self.isolation,
+            minimumInstances: self.minimumInstances,
+            maximumInstances: self.maximumInstances,
+            unitsMax: self.unitsMax,
+            outputBytesMax: self.outputBytesMax,
+            simulationPolicy: self.simulationPolicy,
+            simulationStub: self.simulationStub.clone(),
+            deadlineBlock: deadline_block,
+        }
     }
 }

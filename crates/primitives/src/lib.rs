@@ -23,4 +23,7 @@ pub use limits::FabricLimits;
 pub use record::{BlockRecords, CRYPTLET_REQUEST_TYPE, Record, RecordDecodeError, TransactionRecords};
 pub use refusal::RefusalCode;
 pub use signature::Signature65;
-pub use typed_data::{CryptletRequest, CryptletResult, FabricDomain, InstanceKeys, InstanceRegistration, ResultStatus};
+pub use typed_data::{
+    ContainerKind, CryptletRequest, CryptletResult, Envelope, FabricDomain, FabricVersion, InstanceAuthorization,
+    InstanceKeys, InstanceRegistration, ResultStatus,
+};

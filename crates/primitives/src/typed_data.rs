@@ -4,11 +4,15 @@
 //! on a chain without a delegate, and by any wallet library (DESIGN section 3).
 #![allow(missing_docs)] // `sol!` writes the fields; each is documented on its structure.
 
-use crate::{ids::RegistrationId, system::CRYPTO_DELEGATE};
-use alloy_primitives::B256;
+use crate::{
+    ids::RegistrationId,
+    system::{CRYPTLET_REGISTRY, CRYPTO_DELEGATE},
+};
+use alloy_primitives::{Address, B256};
 use alloy_rlp::{RlpDecodable, RlpEncodable};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain, sol};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 sol! {
     /// What a contract asked. `anchorHash` is a block at most 256 blocks older than the block that includes the call;
@@ -42,7 +46,8 @@ sol! {
         uint64 expires;
     }
 
-    /// The keys of one instance, signed by the instance itself when it registers. Valid until `notAfterBlock`, inclusive.
+    /// The keys of one instance, signed by the instance itself when it registers. Valid until `notAfterBlock`, inclusive. `container` is
+    /// a number of [`ContainerKind`], `version` the [`FabricVersion`] that runs it.
     #[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize, RlpEncodable, RlpDecodable)]
     #[serde(rename_all = "camelCase")]
     struct InstanceKeys {
@@ -55,6 +60,48 @@ sol! {
         uint64 anchorBlock;
         bytes32 anchorHash;
         uint64 notAfterBlock;
+        uint8 container;
+        uint32 version;
+    }
+
+    /// A record as an envelope that a contract can check.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Envelope {
+        CryptletRequest request;
+        CryptletResult result;
+        bytes output;
+        bytes signature;
+    }
+
+    /// What a registrar signs for an instance, in the registry's domain: these keys, as the renewal of `previous` (zero if of none),
+    /// with `graceBlocks` for the epoch before, if it begins one, until block `deadlineBlock`.
+    #[derive(Debug, PartialEq, Eq)]
+    struct InstanceAuthorization {
+        bytes32 registrationId;
+        bytes32 previous;
+        uint32 graceBlocks;
+        uint64 deadlineBlock;
+    }
+
+    /// What publisher and identity key sign of a utility cryptlet, in the registry's domain. Nobody can register it after block
+    /// `deadlineBlock`.
+    #[derive(Debug, PartialEq, Eq)]
+    struct UtilityRegistration {
+        address publisher;
+        string name;
+        bytes32 codeDigest;
+        bytes32 manifestDigest;
+        bytes32 headerDigest;
+        bytes32 configDigest;
+        address identityKey;
+        uint8 isolation;
+        uint16 minimumInstances;
+        uint16 maximumInstances;
+        uint64 unitsMax;
+        uint32 outputBytesMax;
+        uint8 simulationPolicy;
+        bytes simulationStub;
+        uint64 deadlineBlock;
     }
 
     /// What the registry keeps of a registered instance.
@@ -75,11 +122,80 @@ impl Copy for CryptletRequest {}
 impl Copy for CryptletResult {}
 impl Copy for InstanceKeys {}
 impl Copy for InstanceRegistration {}
+impl Copy for InstanceAuthorization {}
 
 impl InstanceKeys {
     /// The identifier of the instance these keys belong to.
     pub fn registration_id(&self) -> RegistrationId {
         RegistrationId(self.eip712_hash_struct())
+    }
+}
+
+/// What an instance runs in. The numbers are consensus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(rename_all = "camelCase")]
+pub enum ContainerKind {
+    /// The host itself: the factory.
+    Host = 0,
+    /// A WebAssembly component.
+    Wasm = 1,
+    /// A program of its own.
+    Process = 2,
+    /// A contract's code, run off the chain.
+    Evm = 3,
+}
+
+impl ContainerKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Host, Self::Wasm, Self::Process, Self::Evm];
+}
+
+impl TryFrom<u8> for ContainerKind {
+    type Error = u8;
+
+    fn try_from(number: u8) -> Result<Self, u8> {
+        Self::ALL.get(usize::from(number)).copied().ok_or(number)
+    }
+}
+
+/// Version of the fabric that runs an instance, as a number that rises: `major · 10⁶ + minor · 10³ + patch`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FabricVersion(pub u32);
+
+impl FabricVersion {
+    /// The version of this very build.
+    pub const CURRENT: Self = Self(match Self::parse(env!("CARGO_PKG_VERSION")) {
+        Some(Self(number)) => number,
+        None => panic!("the version in Cargo.toml is not MAJOR.MINOR.PATCH, each below 1000"),
+    });
+
+    /// The version written as `MAJOR.MINOR.PATCH`; none if it is not, or if a part does not fit.
+    pub const fn parse(text: &str) -> Option<Self> {
+        let (bytes, mut at) = (text.as_bytes(), 0);
+        let (mut parts, mut count, mut digits) = ([0u32; 3], 0, 0);
+        while at < bytes.len() {
+            match bytes[at] {
+                digit @ b'0'..=b'9' if digits < 3 => {
+                    parts[count] = parts[count] * 10 + (digit - b'0') as u32;
+                    digits += 1;
+                }
+                b'.' if digits > 0 && count < 2 => {
+                    count += 1;
+                    digits = 0;
+                }
+                _ => return None,
+            }
+            at += 1;
+        }
+        if count != 2 || digits == 0 { None } else { Some(Self(parts[0] * 1_000_000 + parts[1] * 1_000 + parts[2])) }
+    }
+}
+
+impl fmt::Display for FabricVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0 / 1_000_000, self.0 / 1_000 % 1_000, self.0 % 1_000)
     }
 }
 
@@ -132,12 +248,21 @@ impl FabricDomain {
         self.named("CryptletFabricDryRun")
     }
 
+    /// The domain in which registrars sign: another name and another contract than any host or instance signs for.
+    pub fn registry(&self) -> Eip712Domain {
+        self.of("CryptletRegistry", CRYPTLET_REGISTRY)
+    }
+
     fn named(&self, name: &'static str) -> Eip712Domain {
+        self.of(name, CRYPTO_DELEGATE)
+    }
+
+    fn of(&self, name: &'static str, verifying_contract: Address) -> Eip712Domain {
         eip712_domain! {
             name: name,
             version: "1",
             chain_id: self.chain_id,
-            verifying_contract: CRYPTO_DELEGATE,
+            verifying_contract: verifying_contract,
             salt: self.genesis_hash,
         }
     }

@@ -2,7 +2,13 @@
 
 use alloy_primitives::{hex, keccak256};
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolStruct};
-use cryptlet_primitives::abi::{Claims, CreatedInstance, Envelope, EnvelopeRequest, EnvelopeResult, ICryptoDelegate};
+use cryptlet_primitives::{
+    CryptletRequest, CryptletResult, Envelope,
+    abi::{
+        Authorization, Claims, CreatedInstance, ICryptletPolicy, ICryptletRegistry, ICryptoDelegate,
+        UtilityRegistration,
+    },
+};
 use serde_json::Value;
 
 fn artifact(name: &str) -> Value {
@@ -66,15 +72,69 @@ fn the_delegates_event_and_error_are_those_of_the_artifact() {
     assert_eq!(signature(&error), ICryptoDelegate::CryptletError::SIGNATURE);
 }
 
+/// Every event and function of an interface as it is written here.
+macro_rules! signatures {
+    ($interface:ident: $($event:ident),+; $($call:ident),*) => {
+        (
+            vec![$($interface::$event::SIGNATURE),+],
+            vec![$(($interface::$call::SIGNATURE, $interface::$call::SELECTOR)),*],
+        )
+    };
+}
+
+/// Solidity's signature with the structures in it spelt out.
+fn selector_signature(item: &Value) -> String {
+    fn spelt(parameter: &Value) -> String {
+        match parameter["type"].as_str().expect("a type") {
+            "tuple" => {
+                let fields = parameter["components"].as_array().expect("a structure").iter().map(spelt);
+                format!("({})", fields.collect::<Vec<_>>().join(","))
+            }
+            kind => kind.to_owned(),
+        }
+    }
+    let types = item["inputs"].as_array().expect("a list").iter().map(spelt);
+    format!("{}({})", item["name"].as_str().expect("a name"), types.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn the_registrys_and_the_policys_events_and_functions_are_those_of_the_artifacts() {
+    let registry = signatures!(
+        ICryptletRegistry: CryptletRegistered, CryptletAuthorized, CryptletRevoked, KeyEpochAdvanced, GracePeriodBegan,
+        InstanceEvidence, InstanceAuthorized, InstanceActivated, InstanceRenewed, InstanceRevoked, InstanceRetired;
+        registerUtilityCall, registerInstanceCall, rotateKeysCall, renewInstanceCall, activateInstanceCall
+    );
+    let policy: (Vec<&str>, Vec<(&str, [u8; 4])>) = signatures!(
+        ICryptletPolicy: ProviderAcceptanceChanged, ProviderRevoked, TcbToleranceChanged, MeasurementAcceptanceChanged,
+        MeasurementRevoked, EndorserAcceptanceChanged, EndorserRevoked, AcceptedVersionsChanged, ActivationChanged;
+    );
+    for (name, (events, calls)) in [("ICryptletRegistry", registry), ("ICryptletPolicy", policy)] {
+        let artifact = artifact(name);
+        let items = artifact["abi"].as_array().expect("a list");
+        for event in events {
+            let known = items.iter().any(|item| item["type"] == "event" && selector_signature(item) == event);
+            assert!(known, "{name} has no event {event}");
+        }
+        for (signature, selector) in calls {
+            let known = artifact["methodIdentifiers"][signature].as_str();
+            assert_eq!(known, Some(hex::encode(selector).as_str()), "{signature}");
+        }
+    }
+}
+
 #[test]
 fn structures_have_the_fields_of_the_artifacts() {
     let created = item(&artifact("ICryptletRegistry"), "function", "registerInstance")["inputs"][0].clone();
     assert_eq!(written(&created), CreatedInstance::eip712_root_type());
+    let authorization = item(&artifact("ICryptletRegistry"), "function", "registerInstance")["inputs"][1].clone();
+    assert_eq!(written(&authorization), Authorization::eip712_root_type());
+    let utility = item(&artifact("ICryptletRegistry"), "function", "registerUtility")["inputs"][0].clone();
+    assert_eq!(written(&utility), UtilityRegistration::eip712_root_type());
     let claims = item(&artifact("ICryptletPolicy"), "function", "requireAccepted")["inputs"][0].clone();
     assert_eq!(written(&claims), Claims::eip712_root_type());
 
     let envelope = item(&artifact("IAttestationVerifier"), "function", "verify")["inputs"][0].clone();
     assert_eq!(written(&envelope), Envelope::eip712_root_type());
-    assert_eq!(written(&envelope["components"][0]), EnvelopeRequest::eip712_root_type());
-    assert_eq!(written(&envelope["components"][1]), EnvelopeResult::eip712_root_type());
+    assert_eq!(written(&envelope["components"][0]), CryptletRequest::eip712_root_type());
+    assert_eq!(written(&envelope["components"][1]), CryptletResult::eip712_root_type());
 }

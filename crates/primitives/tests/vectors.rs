@@ -4,8 +4,8 @@
 use alloy_primitives::{Address, B256, Bytes, Signature, address};
 use alloy_sol_types::{SolStruct, SolValue};
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletRequest, CryptletResult, FabricDomain, InstanceKeys, InstanceRegistration,
-    InvocationMode, abi, invocation::CallKey, system::CRYPTO_DELEGATE,
+    CodeDigest, CryptletId, CryptletRequest, CryptletResult, Envelope, FabricDomain, InstanceAuthorization,
+    InstanceKeys, InstanceRegistration, InvocationMode, abi, invocation::CallKey, system::CRYPTO_DELEGATE, typed_data,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -34,6 +34,7 @@ impl Expected {
         let domain = match vector["domainName"].as_str() {
             Some("CryptletFabric") => domain.live(),
             Some("CryptletFabricDryRun") => domain.dry_run(),
+            Some("CryptletRegistry") => domain.registry(),
             other => panic!("no domain is named {other:?}"),
         };
         assert_eq!(domain.hash_struct(), field::<B256>(vector, "domainSeparator"));
@@ -67,11 +68,31 @@ struct Statement {
     expires: u64,
 }
 
+/// As the registry takes it, and from that what is signed.
+fn utility(message: &Value) -> typed_data::UtilityRegistration {
+    let said = abi::UtilityRegistration {
+        name: field(message, "name"),
+        codeDigest: field(message, "codeDigest"),
+        manifestDigest: field(message, "manifestDigest"),
+        headerDigest: field(message, "headerDigest"),
+        configDigest: field(message, "configDigest"),
+        identityKey: field(message, "identityKey"),
+        isolation: field(message, "isolation"),
+        minimumInstances: field(message, "minimumInstances"),
+        maximumInstances: field(message, "maximumInstances"),
+        unitsMax: field(message, "unitsMax"),
+        outputBytesMax: field(message, "outputBytesMax"),
+        simulationPolicy: field(message, "simulationPolicy"),
+        simulationStub: field(message, "simulationStub"),
+    };
+    said.signed_by(field(message, "publisher"), field(message, "deadlineBlock"))
+}
+
 #[test]
 fn typed_data_has_the_digests_that_ethers_computes() {
     let vectors = vectors();
     let cases = vectors["typedData"].as_array().expect("a list");
-    assert_eq!(cases.len(), 24);
+    assert_eq!(cases.len(), 28);
     for vector in cases {
         let expected = Expected::of(vector);
         match vector["primaryType"].as_str() {
@@ -79,6 +100,16 @@ fn typed_data_has_the_digests_that_ethers_computes() {
             Some("CryptletResult") => expected.assert_is(&field::<CryptletResult>(vector, "message")),
             Some("InstanceKeys") => expected.assert_is(&field::<InstanceKeys>(vector, "message")),
             Some("InstanceRegistration") => expected.assert_is(&field::<InstanceRegistration>(vector, "message")),
+            Some("InstanceAuthorization") => {
+                let message = &vector["message"];
+                expected.assert_is(&InstanceAuthorization {
+                    registrationId: field(message, "registrationId"),
+                    previous: field(message, "previous"),
+                    graceBlocks: field(message, "graceBlocks"),
+                    deadlineBlock: field(message, "deadlineBlock"),
+                });
+            }
+            Some("UtilityRegistration") => expected.assert_is(&utility(&vector["message"])),
             Some("SoftwareStatement") => {
                 let Statement { provider, isolation, measurement, report_data, host, issued_at, expires } =
                     field(vector, "message");
@@ -133,11 +164,11 @@ fn an_envelope_decodes_to_what_ethers_encoded() {
     let vectors = vectors();
     let vector = &vectors["envelope"];
     let encoded: Bytes = field(vector, "encoded");
-    let envelope = abi::Envelope::abi_decode(&encoded).expect("decodes");
+    let envelope = Envelope::abi_decode(&encoded).expect("decodes");
     assert_eq!(envelope.abi_encode(), encoded.to_vec());
     assert_eq!(envelope.output, field::<Bytes>(vector, "output"));
     assert_eq!(envelope.signature, field::<Bytes>(vector, "signature"));
-    assert_eq!(envelope.request.key, field::<CryptletRequest>(vector, "request").key);
+    assert_eq!(envelope.request, field::<CryptletRequest>(vector, "request"));
     assert_eq!(envelope.result.requestHash, field::<CryptletRequest>(vector, "request").eip712_hash_struct());
     assert_eq!(envelope.result.registrationId, field::<InstanceKeys>(vector, "instanceKeys").registration_id().0);
 }

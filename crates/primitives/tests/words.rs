@@ -144,3 +144,19 @@ fn limits_that_no_chain_can_run_with_are_refused() {
     }
     assert!(FabricLimits { calls_per_transaction_max: 0, ..Default::default() }.validate().is_err());
 }
+
+#[test]
+fn a_version_is_a_number_that_rises_and_reads_as_it_was_written() {
+    use cryptlet_primitives::FabricVersion;
+    let written = ["0.0.0", "0.0.1", "0.1.0", "0.1.2", "0.999.999", "1.0.0", "12.34.56", "999.999.999"];
+    let versions: Vec<_> = written.iter().map(|text| FabricVersion::parse(text).expect("a version")).collect();
+    assert!(versions.windows(2).all(|pair| pair[0] < pair[1]), "{versions:?}");
+    for (text, version) in written.iter().zip(&versions) {
+        assert_eq!(version.to_string(), *text);
+    }
+    assert_eq!(FabricVersion::parse("0.1.2"), Some(FabricVersion(1_002)));
+    assert_eq!(FabricVersion::CURRENT.to_string(), env!("CARGO_PKG_VERSION"));
+    for bad in ["", "1", "1.2", "1.2.3.4", "1..2", "1.2.", ".1.2", "1.2.x", "1.2.1000", "1.2.3-rc1", "v1.2.3"] {
+        assert_eq!(FabricVersion::parse(bad), None, "{bad}");
+    }
+}

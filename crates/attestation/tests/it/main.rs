@@ -4,6 +4,7 @@
 mod evidence;
 mod quotes;
 mod records;
+mod registrars;
 mod signatures;
 mod support;
 mod tpm;

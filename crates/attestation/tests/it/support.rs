@@ -1,11 +1,11 @@
 use alloy_primitives::{Address, B256, Bytes, Signature, keccak256};
 use cryptlet_attestation::{
-    BlockFacts, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecordFault,
-    RecoveredRecord, SimulationPolicy, signature::result_digest, verify_record,
+    AcceptedVersions, BlockFacts, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry,
+    RecordFault, RecoveredRecord, SimulationPolicy, signature::result_digest, verify_record,
 };
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletRequest, CryptletResult, FabricDomain, FabricLimits, Record, RegistrationId,
-    Signature65,
+    CodeDigest, CryptletId, CryptletRequest, CryptletResult, FabricDomain, FabricLimits, FabricVersion, Record,
+    RegistrationId, Signature65,
 };
 use k256::ecdsa::SigningKey;
 
@@ -57,6 +57,9 @@ pub fn instance() -> InstanceEntry {
         endorser: Some(Address::repeat_byte(0x40)),
         measurement_listing: Listing::None,
         endorser_listing: Listing::None,
+        container: 1,
+        version: FabricVersion(1_002),
+        accepted_versions: AcceptedVersions::default(),
     }
 }
 

@@ -1,11 +1,17 @@
 //! What happened to registrations, collected from the events of blocks that were re-executed.
 
-use super::events::{CreatedInstance, Policy::PolicyEvents, Registry::RegistryEvents};
 use alloy_primitives::{Address, B256, Log};
 use alloy_sol_types::SolEventInterface;
-use cryptlet_attestation::ToleratedTcb;
+use cryptlet_attestation::{AcceptedVersions, ToleratedTcb};
 use cryptlet_node::types::ExecutedBlock;
-use cryptlet_primitives::system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY};
+use cryptlet_primitives::{
+    FabricVersion,
+    abi::{
+        Authorization, CreatedInstance, ICryptletPolicy::ICryptletPolicyEvents as PolicyEvents,
+        ICryptletRegistry::ICryptletRegistryEvents as RegistryEvents,
+    },
+    system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY},
+};
 use std::collections::BTreeMap;
 
 /// A registration, as its block took it.
@@ -18,10 +24,30 @@ pub(super) struct Registration {
     pub(super) timestamp: u64,
     /// Platforms that the policy tolerated in that block's parent.
     pub(super) tolerated_tcb: ToleratedTcb,
+    /// Who answers for it; none if its contract registered it by calling.
+    pub(super) authority: Option<Authority>,
+    /// From this block on it may count; none if nobody has activated it.
+    pub(super) activated_block: Option<u64>,
     /// Records that it signed.
     pub(super) records: u64,
     /// What ended it, in words, and whether that was a judgement.
     pub(super) ended: Option<Ending>,
+}
+
+/// Who registered an instance, and in which way.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    /// The registration that it renews; zero if none.
+    pub(super) previous: B256,
+    pub(super) grace_blocks: u32,
+    pub(super) authorization: Authorization,
+}
+
+/// Who registered a utility cryptlet, and what was signed.
+#[derive(Clone, Debug)]
+pub(super) struct Publication {
+    pub(super) registration_hash: B256,
+    pub(super) authorization: Authorization,
 }
 
 /// Why a registration does not count any more.
@@ -40,6 +66,8 @@ pub(super) struct CryptletLife {
     /// An earlier epoch that counts until this block.
     pub(super) grace: Option<(u64, u64)>,
     pub(super) revoked: Option<String>,
+    /// None of a Contract Cryptlet, whose contract is its publisher.
+    pub(super) publication: Option<Publication>,
 }
 
 /// Everything that the audit needs of a chain.
@@ -52,6 +80,10 @@ pub(super) struct History {
     pub(super) refused_measurements: BTreeMap<(u16, B256), String>,
     pub(super) refused_endorsers: BTreeMap<Address, String>,
     pub(super) tolerated_tcb: ToleratedTcb,
+    /// By kind of container.
+    pub(super) accepted_versions: BTreeMap<u8, AcceptedVersions>,
+    /// Read before the registration they belong to, in the same transaction.
+    authorities: BTreeMap<B256, Authority>,
     index: BTreeMap<B256, usize>,
     pub(super) unavailable: u64,
 }
@@ -84,6 +116,11 @@ impl History {
             RegistryEvents::CryptletRegistered(event) => {
                 self.cryptlets.entry(event.cryptletId).or_default().name = event.name;
             }
+            RegistryEvents::CryptletAuthorized(event) => {
+                let publication =
+                    Publication { registration_hash: event.registrationHash, authorization: event.authorization };
+                self.cryptlets.entry(event.cryptletId).or_default().publication = Some(publication);
+            }
             RegistryEvents::CryptletRevoked(event) => {
                 let reason = format!("its cryptlet was revoked in block {}: {:?}", header.number, event.reason);
                 self.cryptlets.entry(event.cryptletId).or_default().revoked = Some(reason);
@@ -95,6 +132,16 @@ impl History {
             RegistryEvents::GracePeriodBegan(event) => {
                 self.cryptlets.entry(event.cryptletId).or_default().grace = Some((event.keyEpoch, event.untilBlock));
             }
+            RegistryEvents::InstanceAuthorized(event) => {
+                let (previous, grace_blocks) = (event.previous, event.graceBlocks);
+                let authority = Authority { previous, grace_blocks, authorization: event.authorization };
+                self.authorities.insert(event.registrationId, authority);
+            }
+            RegistryEvents::InstanceActivated(event) => {
+                if let Some(position) = self.index.get(&event.registrationId) {
+                    self.registrations[*position].activated_block = Some(header.number + 1);
+                }
+            }
             RegistryEvents::InstanceEvidence(event) => {
                 self.index.insert(event.registrationId, self.registrations.len());
                 self.registrations.push(Registration {
@@ -103,6 +150,8 @@ impl History {
                     block: header.number,
                     timestamp: header.timestamp,
                     tolerated_tcb,
+                    authority: self.authorities.remove(&event.registrationId),
+                    activated_block: None,
                     records: 0,
                     ended: None,
                 });
@@ -156,6 +205,12 @@ impl History {
             PolicyEvents::EndorserRevoked(event) => {
                 self.refused_endorsers.insert(event.endorser, since("its endorser", event.reason));
             }
+            PolicyEvents::AcceptedVersionsChanged(event) => {
+                let (minimum, maximum) = (FabricVersion(event.minimum), FabricVersion(event.maximum));
+                self.accepted_versions.insert(event.container, AcceptedVersions { minimum, maximum });
+            }
+            // What an activation needs is in the registry's own event of it.
+            PolicyEvents::ActivationChanged(_) => {}
         }
     }
 }

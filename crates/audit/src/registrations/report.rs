@@ -1,16 +1,18 @@
 //! The verdicts: then, and today.
 
-use super::history::{History, Registration};
+use super::history::{History, Publication, Registration};
 use alloy_primitives::{Address, B256, Bytes, hex};
-use alloy_sol_types::SolStruct;
 use cryptlet_attestation::{
     AppraisalTerms, EvidenceFault, ToleratedTcb, appraise_under,
     evidence::{PROVIDER_SGX, PROVIDER_TDX, require_binding},
     recover,
-    signature::keys_digest,
+    signature::{authorization_digest, keys_digest, recover_struct},
 };
 use cryptlet_node::chain_file::ReplayReport;
-use cryptlet_primitives::{FabricDomain, InstanceKeys, RegistrationId, Signature65, abi::Claims};
+use cryptlet_primitives::{
+    FabricDomain, FabricVersion, InstanceAuthorization, RegistrationId, Signature65,
+    abi::{Authorization, Claims},
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -31,6 +33,8 @@ pub(super) enum Standing {
     Holds,
     /// Its time is over; nothing speaks against it.
     Over,
+    /// It waits to be activated, and has never counted.
+    Pending,
     /// It would be refused.
     Bad,
 }
@@ -61,6 +65,14 @@ pub(super) struct Audited {
     measurement: Option<B256>,
     /// Whoever vouched; zero if the hardware's maker did.
     endorser: Option<Address>,
+    /// What it runs in: 0 the host, 1 wasm, 2 process, 3 evm.
+    container: u8,
+    /// Version of the fabric that runs it.
+    version: String,
+    /// Who answers for it; none if its contract registered it by calling.
+    registrar: Option<Address>,
+    /// From this block on it may count; none if nobody has activated it.
+    activated_block: Option<u64>,
     /// Records that it signed, each of which held in its block.
     records: u64,
     then: Verdict,
@@ -106,7 +118,8 @@ impl Audit {
 fn judge(item: &Registration, history: &History, domain: &FabricDomain, head: u64, today: &Today) -> Audited {
     let created = &item.created;
     let recorded = appraise(item, &created.collateral, domain, item.timestamp, item.tolerated_tcb)
-        .and_then(|claims| require_keys(item, domain).map(|()| claims));
+        .and_then(|claims| require_keys(item, domain).map(|()| claims))
+        .and_then(|claims| require_authority(item, history, domain).map(|()| claims));
     let then = match &recorded {
         Ok(_) => Verdict { standing: Standing::Holds, reason: String::new() },
         Err(reason) => Verdict { standing: Standing::Bad, reason: reason.clone() },
@@ -129,6 +142,10 @@ fn judge(item: &Registration, history: &History, domain: &FabricDomain, head: u6
         isolation: claims.as_ref().map(|claims| claims.isolation),
         measurement: claims.as_ref().map(|claims| claims.measurement),
         endorser: claims.as_ref().map(|claims| claims.endorser),
+        container: created.container,
+        version: FabricVersion(created.version).to_string(),
+        registrar: item.authority.as_ref().map(|authority| authority.authorization.registrar),
+        activated_block: item.activated_block,
         records: item.records,
         then,
         now,
@@ -153,29 +170,63 @@ fn appraise(
 /// The registration's id is the hash of its keys, and its own key signed them.
 fn require_keys(item: &Registration, domain: &FabricDomain) -> Result<(), String> {
     let created = &item.created;
-    let keys = InstanceKeys {
-        cryptletId: created.cryptletId,
-        codeDigest: created.codeDigest,
-        manifestDigest: created.manifestDigest,
-        signer: created.signer,
-        hpkeKey: created.hpkeKey,
-        keyEpoch: created.keyEpoch,
-        anchorBlock: created.anchorBlock,
-        anchorHash: created.anchorHash,
-        notAfterBlock: created.notAfterBlock,
-    };
-    let hash = keys.eip712_hash_struct();
+    let keys = created.keys();
+    let hash = keys.registration_id().0;
     if hash != item.id {
         return Err(format!("its keys hash to {hash}, not to its id"));
     }
-    let signature = created.keysSignature.as_ref().try_into().map(Signature65);
-    let signature =
-        signature.map_err(|_| format!("the signature of its keys has {} bytes", created.keysSignature.len()))?;
+    let signature = signature_of(&created.keysSignature, "of its keys")?;
     let signer = recover(keys_digest(&keys, domain), &signature).map_err(|fault| fault.to_string())?;
     if signer != created.signer {
         return Err(format!("its keys were signed by {signer}, not by {}", created.signer));
     }
     Ok(())
+}
+
+/// Whoever answers for the registration signed it, and whoever answers for its cryptlet signed that. What has code speaks by sending,
+/// which re-executing the block has shown.
+fn require_authority(item: &Registration, history: &History, domain: &FabricDomain) -> Result<(), String> {
+    if let Some(authority) = &item.authority {
+        let asked = InstanceAuthorization {
+            registrationId: item.id,
+            previous: authority.previous,
+            graceBlocks: authority.grace_blocks,
+            deadlineBlock: authority.authorization.deadlineBlock,
+        };
+        let signer = |signature: &Signature65| recover(authorization_digest(&asked, domain), signature);
+        require_signed(&authority.authorization, item.block, "its registration", signer)?;
+    }
+    let cryptlet = history.cryptlets.get(&item.created.cryptletId);
+    let Some(Publication { registration_hash, authorization }) = cryptlet.and_then(|life| life.publication.as_ref())
+    else {
+        return Ok(());
+    };
+    let signer = |signature: &Signature65| recover_struct(&domain.registry(), *registration_hash, signature);
+    require_signed(authorization, 0, "its cryptlet's registration", signer)
+}
+
+fn require_signed(
+    authorization: &Authorization,
+    block: u64,
+    what: &str,
+    signer: impl FnOnce(&Signature65) -> Result<Address, cryptlet_attestation::SignatureFault>,
+) -> Result<(), String> {
+    let Authorization { registrar, deadlineBlock: deadline, signature } = authorization;
+    if block > *deadline {
+        return Err(format!("{what} was authorized until block {deadline} and made in block {block}"));
+    }
+    if signature.is_empty() {
+        return Ok(());
+    }
+    let found = signer(&signature_of(signature, "of its registrar")?).map_err(|fault| fault.to_string())?;
+    if found != *registrar {
+        return Err(format!("{what} was signed by {found}, not by {registrar}"));
+    }
+    Ok(())
+}
+
+fn signature_of(bytes: &[u8], what: &str) -> Result<Signature65, String> {
+    bytes.try_into().map(Signature65).map_err(|_| format!("the signature {what} has {} bytes", bytes.len()))
 }
 
 /// What a registry and a policy as they are at the head, and a verifier with today's clock and collateral, would say.
@@ -202,6 +253,16 @@ fn judge_now(
         .or_else(|| history.refused_endorsers.get(&claims.endorser));
     if let Some(reason) = refused {
         return bad(reason.clone());
+    }
+    let created = &item.created;
+    let accepted = history.accepted_versions.get(&created.container).copied().unwrap_or_default();
+    if !accepted.accepts(FabricVersion(created.version)) {
+        let version = FabricVersion(created.version);
+        return bad(format!("it runs in version {version} of the fabric; the policy accepts {accepted}"));
+    }
+    if item.activated_block.is_none() && item.ended.is_none() && created.notAfterBlock > head {
+        let reason = "nobody has activated it".to_owned();
+        return Verdict { standing: Standing::Pending, reason };
     }
     if let Some(reason) = why_over(item, history, head) {
         return Verdict { standing: Standing::Over, reason };
@@ -290,6 +351,7 @@ const fn word(verdict: &Verdict) -> &'static str {
     match verdict.standing {
         Standing::Holds => "holds",
         Standing::Over => "over",
+        Standing::Pending => "pending",
         Standing::Bad => "BAD",
     }
 }

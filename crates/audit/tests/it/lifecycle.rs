@@ -11,6 +11,7 @@ use cryptlet_node::{
 };
 use cryptlet_primitives::{
     InstanceKeys, ResultStatus,
+    abi::ICryptletRegistry,
     system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY},
 };
 use parking_lot::Mutex;
@@ -86,7 +87,11 @@ async fn keys_rotate_with_grace_and_a_host_that_keeps_the_old_ones_is_refused_af
     operate(
         &chain,
         CRYPTLET_REGISTRY,
-        Registry::rotateKeysCall { created: fresh.created(), graceBlocks: GRACE_BLOCKS },
+        ICryptletRegistry::rotateKeysCall {
+            created: fresh.created(),
+            graceBlocks: GRACE_BLOCKS,
+            authorization: fresh.authorized(B256::ZERO, GRACE_BLOCKS),
+        },
     )
     .await;
     let until = chain.node.head().number + u64::from(GRACE_BLOCKS);
@@ -165,8 +170,9 @@ async fn a_registration_is_renewed_with_the_same_keys_and_revoked_with_its_renew
     let first = chain.fabric.keys.registration_id().0;
     let renewed = instance(&chain, 0x51, |keys| keys.notAfterBlock += 1_000);
     let second = renewed.keys.registration_id().0;
-    operate(&chain, CRYPTLET_REGISTRY, Registry::renewInstanceCall { previous: first, created: renewed.created() })
-        .await;
+    let authorization = renewed.authorized(first, 0);
+    let call_ = ICryptletRegistry::renewInstanceCall { previous: first, created: renewed.created(), authorization };
+    operate(&chain, CRYPTLET_REGISTRY, call_).await;
     // What is signed under the old registration still counts.
     assert_eq!(call(&chain, "renewed").await.0, ResultStatus::Ok);
     let reason = "key leaked".to_owned();

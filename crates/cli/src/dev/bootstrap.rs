@@ -76,7 +76,7 @@ async fn register_example(
     if registry::is_active(chain, id).await? {
         return Ok(id);
     }
-    fabric.register_package(chain, &package).await
+    Ok(fabric.register_package(chain, &package).await?.0)
 }
 
 sol! {

@@ -1,15 +1,14 @@
-//! `cryptlet host status|drain|rotate`: what an operator asks of a running host.
+//! `cryptlet host status|drain|rotate|renew`: what an operator asks of a running host.
 
 use super::SOCKET;
 use crate::{
-    args::{DrainArgs, OperateArgs, RotateArgs},
-    dev,
+    args::{DrainArgs, OperateArgs, RenewArgs, RotateArgs},
     fabric::FabricAccess,
     logs,
     rpc::Chain,
+    signals::StopSignals,
 };
-use alloy::signers::local::PrivateKeySigner;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cryptlet_host::{ClientOptions, FabricClient};
 use serde_json::{Value, json};
 use std::{process::ExitCode, time::Duration};
@@ -64,14 +63,11 @@ pub(super) fn drain(args: &DrainArgs) -> Result<ExitCode> {
 pub(super) fn rotate(args: &RotateArgs) -> Result<ExitCode> {
     run(&args.operate, async |client| {
         if args.instances {
-            let key = match &args.private_key {
-                Some(key) => PrivateKeySigner::from_bytes(key).context("--private-key is not a secp256k1 key")?,
-                None => dev::operator(),
-            };
-            let chain = Chain::sender(&args.rpc_url, key)?;
-            let rotated = FabricAccess::over(client).rotate_instances(&chain).await?;
-            let text = format!("{rotated} instances have new keys, registered on the chain");
-            return Ok((json!({ "rotated": rotated }), text, ExitCode::SUCCESS));
+            let chain = Chain::of_author(&args.rpc_url, &args.author)?;
+            let entered = FabricAccess::over(client).rotate_instances(&chain, args.grace_blocks).await?;
+            let rotated = entered.active.len();
+            let text = format!("{rotated} instances have new keys, registered on the chain{}", entered.advice());
+            return Ok((json!({ "rotated": rotated, "pending": entered.pending }), text, ExitCode::SUCCESS));
         }
         let (fingerprint, expires) = client.rotate_certificate().await?;
         let text = format!("new connections see a new certificate, SHA-256 {fingerprint}, until {expires} (Unix time)");
@@ -79,8 +75,34 @@ pub(super) fn rotate(args: &RotateArgs) -> Result<ExitCode> {
     })
 }
 
+pub(super) fn renew(args: &RenewArgs) -> Result<ExitCode> {
+    let ask = async |client: FabricClient| {
+        let chain = Chain::of_author(&args.rpc_url, &args.author)?;
+        let entered = FabricAccess::over(client).renew_instances(&chain, args.within).await?;
+        let renewed = entered.active.len();
+        let text = format!("{renewed} instances are registered for longer{}", entered.advice());
+        Ok((json!({ "renewed": entered.active, "pending": entered.pending }), text, ExitCode::SUCCESS))
+    };
+    let Some(seconds) = args.watch else { return run(&args.operate, ask) };
+    logs::start(args.operate.output);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut stop = StopSignals::listen()?;
+        loop {
+            // What fails now may work the next time: the host or the node may be starting again.
+            match async { ask(reach(&args.operate).await?).await }.await {
+                Ok((answer, text, _)) => print(&args.operate, &answer, &text),
+                Err(error) => tracing::error!("nothing was renewed: {error:#}"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+                () = stop.received() => return Ok(ExitCode::SUCCESS),
+            }
+        }
+    })
+}
+
 /// Reaches the host, asks, and prints the answer.
-#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
 fn run(
     args: &OperateArgs,
     ask: impl AsyncFnOnce(FabricClient) -> Result<(Value, String, ExitCode)>,
@@ -88,12 +110,17 @@ fn run(
     logs::start(args.output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (answer, text, code) = runtime.block_on(async { ask(reach(args).await?).await })?;
+    print(args, &answer, &text);
+    Ok(code)
+}
+
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn print(args: &OperateArgs, answer: &Value, text: &str) {
     if args.output.json {
         println!("{answer}");
     } else {
         println!("{text}");
     }
-    Ok(code)
 }
 
 async fn reach(args: &OperateArgs) -> Result<FabricClient> {

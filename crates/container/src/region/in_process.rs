@@ -11,7 +11,7 @@ use crate::{
     evm::{self, EvmGuest},
     fault::ContainerFault,
     guest::Guest,
-    keyring::InstanceTerms,
+    keyring::{InstanceTerms, RenewalTerms},
     sandbox::SandboxReport,
     signers::InsecureLocalKey,
 };
@@ -121,6 +121,10 @@ impl IsolatedRegion for InProcessRegion {
 
     fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
         self.instance.agree(peer_key, context)
+    }
+
+    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
+        self.instance.renew(terms)
     }
 
     fn digest(&self) -> RegionDigest {

@@ -3,7 +3,7 @@
 use super::RegionDigest;
 use crate::{
     fault::ContainerFault,
-    keyring::random_bytes,
+    keyring::{RenewalTerms, random_bytes},
     signers::{KeyHolder, NewKeys},
 };
 use alloy_primitives::{B256, keccak256};
@@ -31,6 +31,10 @@ impl Instance {
 
     pub(super) fn agree(&self, peer: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
         self.holder.agree(peer, context)
+    }
+
+    pub(super) fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
+        self.holder.renew(terms)
     }
 
     pub(super) fn digest(&self) -> RegionDigest {

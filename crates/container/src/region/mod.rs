@@ -28,7 +28,7 @@ use crate::{
     call::{CallAnswer, CallInputs, CallOut},
     code::GuestCode,
     fault::ContainerFault,
-    keyring::InstanceTerms,
+    keyring::{InstanceTerms, RenewalTerms},
     sandbox::SandboxReport,
 };
 use alloy_primitives::{Address, B256, Signature};
@@ -103,13 +103,17 @@ pub trait IsolatedRegion: Send + Sync {
     /// `keccak256("cryptlet/channel/v1" ‖ x25519 ‖ peer's key ‖ the instance's key ‖ context)`.
     fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault>;
 
+    /// The same keys for a longer time, and the instance's signature over them. It signs results under both registrations, this and
+    /// the one before, each until its own last block.
+    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault>;
+
     /// `IsolatedRegionGetDigest`: what runs, and in what.
     fn digest(&self) -> RegionDigest;
 
-    /// The keys of this instance, as they are registered.
+    /// The keys of this instance, as they were first registered.
     fn keys(&self) -> &InstanceKeys;
 
-    /// The instance's signature over its own keys.
+    /// The instance's signature over those keys.
     fn keys_signature(&self) -> Signature65;
 
     /// What the randomness of this call is drawn from: secret, different for every instance, the same for every run.

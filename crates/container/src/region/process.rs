@@ -11,7 +11,7 @@ use crate::{
     compile::CompileBounds,
     engine::{self, EngineProfile},
     fault::{ContainerFault, GuestRefusal},
-    keyring::InstanceTerms,
+    keyring::{InstanceTerms, RenewalTerms},
     pool::{PoolConfig, WorkerLaunch, WorkerPool},
     process::WorkerCommand,
     program::{LivePrograms, ProgramLaunch, ProgramPool, ProgramSpec},
@@ -209,6 +209,10 @@ impl IsolatedRegion for ProcessRegion {
 
     fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
         self.instance.agree(peer_key, context)
+    }
+
+    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
+        self.instance.renew(terms)
     }
 
     fn digest(&self) -> RegionDigest {

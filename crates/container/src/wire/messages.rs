@@ -3,7 +3,7 @@
 use crate::{
     call::{CallAnswer, CallInputs},
     fault::GuestRefusal,
-    keyring::{InstanceTerms, KeyHandle},
+    keyring::{InstanceTerms, KeyHandle, RenewalTerms},
     program::RuntimeView,
     sandbox::{Protection, ResourceBounds, SandboxReport},
 };
@@ -144,6 +144,8 @@ pub(crate) struct ProgramTask {
 pub(crate) enum ToSigner {
     /// Make an instance's keys.
     Create(InstanceTerms),
+    /// Sign an instance's keys for a longer time.
+    Renew { key: KeyHandle, terms: RenewalTerms },
     /// Sign a result of that instance.
     Sign { key: KeyHandle, result: CryptletResult, mode: InvocationMode },
     /// Agree on a secret with whoever has the other half of this X25519 key.
@@ -157,6 +159,7 @@ pub(crate) enum ToSigner {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromSigner {
     Created { key: KeyHandle, keys: InstanceKeys, signature: Signature65 },
+    Renewed { keys: InstanceKeys, signature: Signature65 },
     Signed(Signature65),
     Secret(B256),
     Forgotten,

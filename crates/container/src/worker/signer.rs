@@ -1,4 +1,4 @@
-//! Role `Sign`: holds instance keys. It parses four small messages and never sees an input, an output or a guest.
+//! Role `Sign`: holds instance keys. It parses five small messages and never sees an input, an output or a guest.
 
 use super::ChildError;
 use crate::{
@@ -22,6 +22,9 @@ fn answer(ring: &mut Keyring, request: ToSigner) -> Result<FromSigner, KeyringRe
     match request {
         ToSigner::Create(terms) => {
             ring.create(&terms).map(|(key, keys, signature)| FromSigner::Created { key, keys, signature })
+        }
+        ToSigner::Renew { key, terms } => {
+            ring.renew(key, &terms).map(|(keys, signature)| FromSigner::Renewed { keys, signature })
         }
         ToSigner::Sign { key, result, mode } => ring.sign_result(key, &result, mode).map(FromSigner::Signed),
         ToSigner::Agree { key, peer, context } => ring.agree(key, peer, context).map(FromSigner::Secret),

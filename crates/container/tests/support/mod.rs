@@ -136,6 +136,7 @@ pub fn instance_terms(code: cryptlet_primitives::CodeDigest) -> InstanceTerms {
         domain: DOMAIN,
         cryptlet: CryptletId(B256::repeat_byte(0x22)),
         code,
+        container: cryptlet_primitives::ContainerKind::Wasm,
         manifest_digest: B256::repeat_byte(0x33),
         key_epoch: 3,
         anchor_block: 5,

@@ -2,101 +2,101 @@
 //! `UPDATE_SLOTS=1 cargo test --release -p cryptlet-delegate --test it slots`.
 #![allow(missing_docs)] // each is documented in Solidity
 
-pub mod registry {
-    use crate::registry_layout::Packed;
+slots! {
+    registry {
+        ADMIN: 0, 0, 20;
+        PENDING_ADMIN: 1, 0, 20;
+        GENESIS_HASH: 2, 0, 32;
+        FACTORY: 3, 0, 32;
+        CRYPTLETS: 4, 0, 32;
+        INSTANCES: 5, 0, 32;
+        REGISTRATION_IDS: 6, 0, 32;
+        ALL_CRYPTLET_IDS: 7, 0, 32;
+        INSTANCE_OF_SIGNER: 8, 0, 32;
+        IS_HOST_OPERATOR: 9, 0, 32;
+        RENEWAL_OF: 10, 0, 32;
+    }
 
-    pub const ADMIN: Packed = Packed { slot: 0, offset: 0, bytes: 20 };
-    pub const PENDING_ADMIN: Packed = Packed { slot: 1, offset: 0, bytes: 20 };
-    pub const GENESIS_HASH: Packed = Packed { slot: 2, offset: 0, bytes: 32 };
-    pub const FACTORY: Packed = Packed { slot: 3, offset: 0, bytes: 32 };
-    pub const CRYPTLETS: Packed = Packed { slot: 4, offset: 0, bytes: 32 };
-    pub const INSTANCES: Packed = Packed { slot: 5, offset: 0, bytes: 32 };
-    pub const REGISTRATION_IDS: Packed = Packed { slot: 6, offset: 0, bytes: 32 };
-    pub const ALL_CRYPTLET_IDS: Packed = Packed { slot: 7, offset: 0, bytes: 32 };
-    pub const INSTANCE_OF_SIGNER: Packed = Packed { slot: 8, offset: 0, bytes: 32 };
-    pub const IS_HOST_OPERATOR: Packed = Packed { slot: 9, offset: 0, bytes: 32 };
-    pub const RENEWAL_OF: Packed = Packed { slot: 10, offset: 0, bytes: 32 };
-}
+    cryptlet {
+        PUBLISHER: 0, 0, 20;
+        STATUS: 0, 20, 1;
+        KIND: 0, 21, 1;
+        ISOLATION: 0, 22, 1;
+        SIMULATION_POLICY: 0, 23, 1;
+        REGISTERED_BLOCK: 0, 24, 8;
+        CODE_DIGEST: 1, 0, 32;
+        BOUND_CONTRACT: 2, 0, 20;
+        MINIMUM_INSTANCES: 2, 20, 2;
+        MAXIMUM_INSTANCES: 2, 22, 2;
+        OUTPUT_BYTES_MAX: 2, 24, 4;
+        ACTIVE_INSTANCES: 2, 28, 4;
+        UNITS_MAX: 3, 0, 8;
+        KEY_EPOCH: 3, 8, 8;
+        PREVIOUS_EPOCH: 3, 16, 8;
+        PREVIOUS_EPOCH_UNTIL: 3, 24, 8;
+        SUSPENDED_BY_ADMIN: 4, 0, 1;
+        IDENTITY_KEY: 4, 1, 20;
+        MANIFEST_DIGEST: 5, 0, 32;
+        HEADER_DIGEST: 6, 0, 32;
+        CONFIG_DIGEST: 7, 0, 32;
+        NAME: 8, 0, 32;
+        SIMULATION_STUB: 9, 0, 32;
+    }
 
-pub mod cryptlet {
-    use crate::registry_layout::Packed;
+    instance {
+        SIGNER: 0, 0, 20;
+        KEY_EPOCH: 0, 20, 8;
+        PROVIDER: 0, 28, 2;
+        STATUS: 0, 30, 1;
+        ISOLATION: 0, 31, 1;
+        CRYPTLET_ID: 1, 0, 32;
+        CODE_DIGEST: 2, 0, 32;
+        REGISTERED_BLOCK: 3, 0, 8;
+        NOT_AFTER_BLOCK: 3, 8, 8;
+        EVIDENCE_EXPIRES: 3, 16, 8;
+        POLICY_VERSION: 3, 24, 4;
+        GRACE_BLOCKS: 3, 28, 4;
+        MEASUREMENT: 4, 0, 32;
+        HPKE_KEY: 5, 0, 32;
+        EVIDENCE_HASH: 6, 0, 32;
+        ENDORSEMENTS_HASH: 7, 0, 32;
+        ENDORSER: 8, 0, 20;
+        CONTAINER: 8, 20, 1;
+        VERSION: 8, 21, 4;
+    }
 
-    pub const PUBLISHER: Packed = Packed { slot: 0, offset: 0, bytes: 20 };
-    pub const STATUS: Packed = Packed { slot: 0, offset: 20, bytes: 1 };
-    pub const KIND: Packed = Packed { slot: 0, offset: 21, bytes: 1 };
-    pub const ISOLATION: Packed = Packed { slot: 0, offset: 22, bytes: 1 };
-    pub const SIMULATION_POLICY: Packed = Packed { slot: 0, offset: 23, bytes: 1 };
-    pub const REGISTERED_BLOCK: Packed = Packed { slot: 0, offset: 24, bytes: 8 };
-    pub const CODE_DIGEST: Packed = Packed { slot: 1, offset: 0, bytes: 32 };
-    pub const BOUND_CONTRACT: Packed = Packed { slot: 2, offset: 0, bytes: 20 };
-    pub const MINIMUM_INSTANCES: Packed = Packed { slot: 2, offset: 20, bytes: 2 };
-    pub const MAXIMUM_INSTANCES: Packed = Packed { slot: 2, offset: 22, bytes: 2 };
-    pub const OUTPUT_BYTES_MAX: Packed = Packed { slot: 2, offset: 24, bytes: 4 };
-    pub const ACTIVE_INSTANCES: Packed = Packed { slot: 2, offset: 28, bytes: 4 };
-    pub const UNITS_MAX: Packed = Packed { slot: 3, offset: 0, bytes: 8 };
-    pub const KEY_EPOCH: Packed = Packed { slot: 3, offset: 8, bytes: 8 };
-    pub const PREVIOUS_EPOCH: Packed = Packed { slot: 3, offset: 16, bytes: 8 };
-    pub const PREVIOUS_EPOCH_UNTIL: Packed = Packed { slot: 3, offset: 24, bytes: 8 };
-    pub const SUSPENDED_BY_ADMIN: Packed = Packed { slot: 4, offset: 0, bytes: 1 };
-    pub const IDENTITY_KEY: Packed = Packed { slot: 4, offset: 1, bytes: 20 };
-    pub const MANIFEST_DIGEST: Packed = Packed { slot: 5, offset: 0, bytes: 32 };
-    pub const HEADER_DIGEST: Packed = Packed { slot: 6, offset: 0, bytes: 32 };
-    pub const CONFIG_DIGEST: Packed = Packed { slot: 7, offset: 0, bytes: 32 };
-    pub const NAME: Packed = Packed { slot: 8, offset: 0, bytes: 32 };
-    pub const SIMULATION_STUB: Packed = Packed { slot: 9, offset: 0, bytes: 32 };
-}
+    policy {
+        ADMIN: 0, 0, 20;
+        PENDING_ADMIN: 1, 0, 20;
+        RULES: 2, 0, 32;
+        MEASUREMENT_LISTING: 3, 0, 32;
+        ENDORSER_LISTING: 4, 0, 32;
+        ACCEPTED_VERSIONS: 5, 0, 32;
+    }
 
-pub mod instance {
-    use crate::registry_layout::Packed;
+    rules {
+        VERSION: 0, 0, 4;
+        ACCEPTED_PROVIDERS: 0, 4, 4;
+        MINIMUM_ISOLATION: 0, 8, 1;
+        IS_ENDORSER_RESTRICTED: 0, 9, 1;
+        RESTRICTED_PROVIDERS: 0, 10, 4;
+        TOLERATED_TCB: 0, 14, 1;
+        KEY_LIFETIME_BLOCKS_MAX: 0, 15, 4;
+        ROTATION_GRACE_BLOCKS_MAX: 0, 19, 4;
+        IS_ACTIVATION_AUTOMATIC: 0, 23, 1;
+    }
 
-    pub const SIGNER: Packed = Packed { slot: 0, offset: 0, bytes: 20 };
-    pub const KEY_EPOCH: Packed = Packed { slot: 0, offset: 20, bytes: 8 };
-    pub const PROVIDER: Packed = Packed { slot: 0, offset: 28, bytes: 2 };
-    pub const STATUS: Packed = Packed { slot: 0, offset: 30, bytes: 1 };
-    pub const ISOLATION: Packed = Packed { slot: 0, offset: 31, bytes: 1 };
-    pub const CRYPTLET_ID: Packed = Packed { slot: 1, offset: 0, bytes: 32 };
-    pub const CODE_DIGEST: Packed = Packed { slot: 2, offset: 0, bytes: 32 };
-    pub const REGISTERED_BLOCK: Packed = Packed { slot: 3, offset: 0, bytes: 8 };
-    pub const NOT_AFTER_BLOCK: Packed = Packed { slot: 3, offset: 8, bytes: 8 };
-    pub const EVIDENCE_EXPIRES: Packed = Packed { slot: 3, offset: 16, bytes: 8 };
-    pub const POLICY_VERSION: Packed = Packed { slot: 3, offset: 24, bytes: 4 };
-    pub const MEASUREMENT: Packed = Packed { slot: 4, offset: 0, bytes: 32 };
-    pub const HPKE_KEY: Packed = Packed { slot: 5, offset: 0, bytes: 32 };
-    pub const EVIDENCE_HASH: Packed = Packed { slot: 6, offset: 0, bytes: 32 };
-    pub const ENDORSEMENTS_HASH: Packed = Packed { slot: 7, offset: 0, bytes: 32 };
-    pub const ENDORSER: Packed = Packed { slot: 8, offset: 0, bytes: 20 };
-}
+    versions {
+        MINIMUM: 0, 0, 4;
+        MAXIMUM: 0, 4, 4;
+    }
 
-pub mod policy {
-    use crate::registry_layout::Packed;
-
-    pub const ADMIN: Packed = Packed { slot: 0, offset: 0, bytes: 20 };
-    pub const PENDING_ADMIN: Packed = Packed { slot: 1, offset: 0, bytes: 20 };
-    pub const RULES: Packed = Packed { slot: 2, offset: 0, bytes: 32 };
-    pub const MEASUREMENT_LISTING: Packed = Packed { slot: 3, offset: 0, bytes: 32 };
-    pub const ENDORSER_LISTING: Packed = Packed { slot: 4, offset: 0, bytes: 32 };
-}
-
-pub mod rules {
-    use crate::registry_layout::Packed;
-
-    pub const VERSION: Packed = Packed { slot: 0, offset: 0, bytes: 4 };
-    pub const ACCEPTED_PROVIDERS: Packed = Packed { slot: 0, offset: 4, bytes: 4 };
-    pub const MINIMUM_ISOLATION: Packed = Packed { slot: 0, offset: 8, bytes: 1 };
-    pub const IS_ENDORSER_RESTRICTED: Packed = Packed { slot: 0, offset: 9, bytes: 1 };
-    pub const RESTRICTED_PROVIDERS: Packed = Packed { slot: 0, offset: 10, bytes: 4 };
-    pub const TOLERATED_TCB: Packed = Packed { slot: 0, offset: 14, bytes: 1 };
-    pub const KEY_LIFETIME_BLOCKS_MAX: Packed = Packed { slot: 0, offset: 15, bytes: 4 };
-    pub const ROTATION_GRACE_BLOCKS_MAX: Packed = Packed { slot: 0, offset: 19, bytes: 4 };
-}
-
-pub mod administrators {
-    use crate::registry_layout::Packed;
-
-    pub const THRESHOLD: Packed = Packed { slot: 0, offset: 0, bytes: 4 };
-    pub const MEMBER_COUNT: Packed = Packed { slot: 0, offset: 4, bytes: 4 };
-    pub const GENERATION: Packed = Packed { slot: 0, offset: 8, bytes: 4 };
-    pub const IS_MEMBER: Packed = Packed { slot: 1, offset: 0, bytes: 32 };
-    pub const HAS_APPROVED: Packed = Packed { slot: 2, offset: 0, bytes: 32 };
-    pub const PROPOSALS: Packed = Packed { slot: 3, offset: 0, bytes: 32 };
+    administrators {
+        THRESHOLD: 0, 0, 4;
+        MEMBER_COUNT: 0, 4, 4;
+        GENERATION: 0, 8, 4;
+        IS_MEMBER: 1, 0, 32;
+        HAS_APPROVED: 2, 0, 32;
+        PROPOSALS: 3, 0, 32;
+    }
 }

@@ -1,7 +1,7 @@
 //! Entries as storage: the inverse of reading, for whoever installs the delegate in an EVM that has no registry contract
 //! (tests, examples, tools). Fields that the delegate does not read are left zero.
 
-use super::{Packed, endorser_listing_slot, mapping_slot, measurement_listing_slot, slots};
+use super::{Packed, accepted_versions_slot, endorser_listing_slot, mapping_slot, measurement_listing_slot, slots};
 use alloy_primitives::{B256, U256};
 use cryptlet_attestation::{CryptletEntry, InstanceEntry, PolicyEntry};
 use std::collections::BTreeMap;
@@ -38,14 +38,21 @@ pub fn of_instance(entry: &InstanceEntry) -> BTreeMap<U256, U256> {
     words.set(at::NOT_AFTER_BLOCK, entry.not_after_block);
     words.set_word(at::MEASUREMENT, entry.measurement);
     words.set_word(at::ENDORSER, entry.endorser.unwrap_or_default().into_word());
+    words.set(at::CONTAINER, entry.container);
+    words.set(at::VERSION, entry.version.0);
     words.words
 }
 
-/// Slots and words of `CryptletPolicy` that say of this instance's measurement and endorser what the entry does.
+/// Slots and words of `CryptletPolicy` that say of this instance's measurement, endorser and version what the entry does.
 pub fn of_listings(entry: &InstanceEntry) -> BTreeMap<U256, U256> {
     let measurement = (measurement_listing_slot(entry.provider, entry.measurement), entry.measurement_listing);
     let endorser = entry.endorser.map(|endorser| (endorser_listing_slot(endorser), entry.endorser_listing));
-    std::iter::once(measurement).chain(endorser).map(|(slot, listing)| (slot, U256::from(listing as u8))).collect()
+    let listings =
+        std::iter::once(measurement).chain(endorser).map(|(slot, listing)| (slot, U256::from(listing as u8)));
+    let mut versions = Words::at(accepted_versions_slot(entry.container));
+    versions.set(slots::versions::MINIMUM, entry.accepted_versions.minimum.0);
+    versions.set(slots::versions::MAXIMUM, entry.accepted_versions.maximum.0);
+    listings.chain(versions.words).collect()
 }
 
 /// Slots and words of `CryptletPolicy` that hold these rules.

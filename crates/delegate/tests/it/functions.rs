@@ -9,35 +9,15 @@ use cryptlet_attestation::{
 };
 use cryptlet_delegate::registry_layout::slots;
 use cryptlet_primitives::{
-    Record, RefusalCode,
-    abi::{Claims, Envelope, EnvelopeRequest, EnvelopeResult, ICryptoDelegate, QuoteEvidence, SoftwareEvidence},
+    Envelope, Record, RefusalCode,
+    abi::{Claims, ICryptoDelegate, QuoteEvidence, SoftwareEvidence},
     system::CRYPTO_DELEGATE,
 };
 
 fn envelope(record: &Record) -> Envelope {
-    let (request, result) = (record.request, record.result);
     Envelope {
-        request: EnvelopeRequest {
-            key: request.key,
-            cryptletId: request.cryptletId,
-            caller: request.caller,
-            codeDigest: request.codeDigest,
-            inputHash: request.inputHash,
-            anchorBlock: request.anchorBlock,
-            anchorHash: request.anchorHash,
-            policyVersion: request.policyVersion,
-        },
-        result: EnvelopeResult {
-            requestHash: result.requestHash,
-            registrationId: result.registrationId,
-            keyEpoch: result.keyEpoch,
-            status: result.status,
-            outputHash: result.outputHash,
-            units: result.units,
-            observedAt: result.observedAt,
-            notBefore: result.notBefore,
-            expires: result.expires,
-        },
+        request: record.request,
+        result: record.result,
         output: record.output.clone(),
         signature: Bytes::copy_from_slice(record.signature.0.as_slice()),
     }

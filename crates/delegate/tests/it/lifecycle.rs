@@ -4,12 +4,12 @@
 use super::world::*;
 use alloy_evm::Evm;
 use alloy_primitives::{Address, U256};
-use cryptlet_attestation::{Listing, RecordFault, RecoveredRecord};
+use cryptlet_attestation::{AcceptedVersions, Listing, RecordFault, RecoveredRecord};
 use cryptlet_delegate::{
     BuildOutcome, DelegateError, ReplayError, Transcript, build_transaction,
     registry_layout::{endorser_listing_slot, measurement_listing_slot, slots},
 };
-use cryptlet_primitives::system::CRYPTO_DELEGATE;
+use cryptlet_primitives::{ContainerKind, FabricVersion, system::CRYPTO_DELEGATE};
 use revm::context::TxEnv;
 use slots::{cryptlet as of_cryptlet, instance as of_instance, rules};
 
@@ -109,7 +109,7 @@ fn a_renewed_registration_counts_until_its_own_last_block() {
     world.parent_number += 1;
     assert!(matches!(block(&world), Err(RecordFault::InstanceExpired { .. })));
     world.parent_number -= 1;
-    world.set_instance_field(world.instance, of_instance::STATUS, 5u64);
+    world.set_instance_field(world.instance, of_instance::STATUS, 6u64);
     assert!(
         matches!(block(&world), Err(RecordFault::InstanceInactive { .. })),
         "a status of the future permits nothing"
@@ -134,6 +134,62 @@ fn a_revoked_provider_measurement_or_endorser_stops_calls_of_what_was_registered
     world.set_listing(endorser_listing_slot(Address::repeat_byte(0x41)), Listing::Revoked);
     world.set_listing(measurement_listing_slot(2, MEASUREMENT), Listing::Revoked);
     assert_eq!(block(&world), Ok(()));
+}
+
+#[test]
+fn an_instance_counts_from_the_block_after_its_activation_and_not_before() {
+    let mut world = World::new();
+    world.set_instance_field(world.instance, of_instance::STATUS, 5u64);
+    let pending = RecordFault::InstancePending(world.instance);
+    assert_eq!(block(&world), Err(pending.clone()));
+    assert_eq!(pending.to_string(), format!("instance {} waits to be activated", world.instance));
+    // What a host signs before the activation, in the hope of it, holds no earlier.
+    let early = world.record(&world.first_invocation(&call(&world)));
+    assert_eq!(replay(&world, vec![early.clone()]), Err(pending));
+    world.set_instance_field(world.instance, of_instance::STATUS, 1u64);
+    assert_eq!(block(&world), Ok(()));
+    assert_eq!(replay(&world, vec![early]), Ok(()));
+}
+
+#[test]
+fn a_cryptlet_whose_instances_all_wait_is_refused_before_anybody_is_asked() {
+    use cryptlet_primitives::RefusalCode;
+    let mut world = World::new();
+    world.set_instance_field(world.instance, of_instance::STATUS, 5u64);
+    world.set_cryptlet(world.cryptlet, of_cryptlet::ACTIVE_INSTANCES, 0u64);
+    let (run, records, runs) = world.build_and_replay(&call(&world));
+    assert_eq!(refusal(&run.result).map(|(code, _)| code), Some(RefusalCode::NoAcceptedInstance));
+    assert_eq!((records.len(), runs), (0, 1), "nobody was asked");
+}
+
+#[test]
+fn versions_outside_the_policys_window_do_not_count_whenever_they_were_registered() {
+    let version = VERSION.0;
+    // minimum, maximum, is it accepted?
+    let windows = [
+        (0, 0, true),
+        (version, 0, true),
+        (version, version, true),
+        (0, version, true),
+        (version + 1, 0, false),
+        (0, version - 1, false),
+        (version + 1, version + 2, false),
+    ];
+    for (minimum, maximum, is_accepted) in windows {
+        let mut world = World::new();
+        world.set_versions(ContainerKind::Wasm as u8, minimum, maximum);
+        let accepted = AcceptedVersions { minimum: FabricVersion(minimum), maximum: FabricVersion(maximum) };
+        let refused = RecordFault::VersionNotAccepted { instance: world.instance, version: VERSION, accepted };
+        let expected = if is_accepted { Ok(()) } else { Err(refused) };
+        assert_eq!(block(&world), expected, "{minimum} to {maximum}");
+    }
+    // Another kind of container is another window.
+    let mut world = World::new();
+    world.set_versions(ContainerKind::Process as u8, version + 1, 0);
+    assert_eq!(block(&world), Ok(()));
+    world.set_instance_field(world.instance, of_instance::CONTAINER, ContainerKind::Process as u64);
+    let why = block(&world).expect_err("it is a process now").to_string();
+    assert!(why.contains("runs in version 0.1.2 of the fabric") && why.ends_with("accepts 0.1.3 and later"), "{why}");
 }
 
 #[test]

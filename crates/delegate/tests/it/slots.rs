@@ -10,12 +10,13 @@ use serde_json::Value;
 use std::{fmt::Write as _, path::PathBuf};
 
 /// Module, artefact, and the structure in it; none: the contract's own variables.
-const MODULES: [(&str, &str, Option<&str>); 6] = [
+const MODULES: [(&str, &str, Option<&str>); 7] = [
     ("registry", "CryptletRegistry", None),
     ("cryptlet", "CryptletRegistry", Some("Cryptlet")),
     ("instance", "CryptletRegistry", Some("Instance")),
     ("policy", "CryptletPolicy", None),
     ("rules", "CryptletPolicy", Some("CryptletPolicy.Rules")),
+    ("versions", "CryptletPolicy", Some("CryptletPolicy.Versions")),
     ("administrators", "Administrators", None),
 ];
 
@@ -35,7 +36,8 @@ fn generate(artifacts: &std::path::Path) -> String {
     let mut text = String::from(
         "//! Generated from `contracts/artifacts/*.storage.json`. Do not edit: run\n\
          //! `UPDATE_SLOTS=1 cargo test --release -p cryptlet-delegate --test it slots`.\n\
-         #![allow(missing_docs)] // each is documented in Solidity\n",
+         #![allow(missing_docs)] // each is documented in Solidity\n\
+         \nslots! {",
     );
     for (module, contract, structure) in MODULES {
         let layout = std::fs::read(artifacts.join(format!("{contract}.storage.json"))).unwrap();
@@ -44,15 +46,15 @@ fn generate(artifacts: &std::path::Path) -> String {
             Some(name) => &layout["structs"][name]["members"],
             None => &layout["variables"],
         };
-        write!(text, "\npub mod {module} {{\n    use crate::registry_layout::Packed;\n\n").unwrap();
+        writeln!(text, "\n    {module} {{").unwrap();
         for field in fields.as_array().unwrap() {
             let name = shout(field["name"].as_str().unwrap());
             let (slot, offset, bytes) = (&field["slot"], &field["offset"], &field["bytes"]);
-            let value = format!("Packed {{ slot: {slot}, offset: {offset}, bytes: {bytes} }}");
-            writeln!(text, "    pub const {name}: Packed = {value};").unwrap();
+            writeln!(text, "        {name}: {slot}, {offset}, {bytes};").unwrap();
         }
-        text.push_str("}\n");
+        text.push_str("    }\n");
     }
+    text.push_str("}\n");
     text
 }
 

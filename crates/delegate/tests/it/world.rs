@@ -5,18 +5,18 @@ use alloy_evm::{Evm, EvmEnv};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy_sol_types::{SolCall, SolError};
 use cryptlet_attestation::{
-    CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry, RecoveredRecord,
-    SimulationPolicy, signature::result_digest,
+    AcceptedVersions, CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, Listing, PolicyEntry,
+    RecoveredRecord, SimulationPolicy, signature::result_digest,
 };
 use cryptlet_delegate::{
     Anchor, BuildOutcome, Built, DatabaseParent, DelegateContext, DelegateEvm, DelegateScope, DelegateSlot, Executed,
     ReplayError, Transcript, build_to_end, build_transaction,
-    registry_layout::{Packed, mapping_slot, slots, storage},
+    registry_layout::{Packed, accepted_versions_slot, mapping_slot, slots, storage},
     replay_transaction,
 };
 use cryptlet_primitives::{
-    CodeDigest, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricLimits, Invocation, Record, RefusalCode,
-    RegistrationId, ResultStatus, Signature65,
+    CodeDigest, ContainerKind, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricLimits, FabricVersion,
+    Invocation, Record, RefusalCode, RegistrationId, ResultStatus, Signature65,
     abi::ICryptoDelegate::{self, CryptletError},
     system::{CRYPTLET_POLICY, CRYPTLET_REGISTRY, CRYPTO_DELEGATE},
 };
@@ -37,6 +37,7 @@ pub const INNER: Address = address!("0000000000000000000000000000000000001002");
 pub const PARENT_NUMBER: u64 = 400;
 pub const MEASUREMENT: B256 = B256::repeat_byte(0x3e);
 pub const ENDORSER: Address = Address::repeat_byte(0x40);
+pub const VERSION: FabricVersion = FabricVersion(1_002);
 pub const TIMESTAMP: u64 = 1_700_000_000;
 pub const GAS: u64 = 5_000_000;
 
@@ -157,6 +158,9 @@ impl World {
             endorser: Some(ENDORSER),
             measurement_listing: Listing::None,
             endorser_listing: Listing::None,
+            container: ContainerKind::Wasm as u8,
+            version: VERSION,
+            accepted_versions: AcceptedVersions::default(),
         });
         self.insert(CRYPTLET_REGISTRY, words);
     }
@@ -168,6 +172,12 @@ impl World {
 
     pub fn set_listing(&mut self, slot: U256, listing: Listing) {
         self.db.insert_account_storage(CRYPTLET_POLICY, slot, U256::from(listing as u8)).unwrap();
+    }
+
+    pub fn set_versions(&mut self, container: u8, minimum: u32, maximum: u32) {
+        let base = accepted_versions_slot(container);
+        self.set(CRYPTLET_POLICY, base, slots::versions::MINIMUM, U256::from(minimum));
+        self.set(CRYPTLET_POLICY, base, slots::versions::MAXIMUM, U256::from(maximum));
     }
 
     pub fn set_rule(&mut self, at: Packed, value: u64) {

@@ -255,6 +255,16 @@ impl FabricClient {
         registrations(self.operate(self.operations().rotate_instances(request)).await?)
     }
 
+    /// Has the host sign the keys of its instances for longer; see [`Host::renew_instances`](crate::Host::renew_instances).
+    pub async fn renew_instances(&self, chain: ChainFacts, within_blocks: u64) -> Result<Vec<Registered>, HostError> {
+        let request = proto::RenewInstancesRequest {
+            domain: Some(domain_message(chain.domain)),
+            anchor: Some(anchor_message(chain.anchor)),
+            within_blocks,
+        };
+        registrations(self.operate(self.operations().renew_instances(request)).await?)
+    }
+
     async fn start(
         &self,
         package: Option<proto::register_request::Package>,

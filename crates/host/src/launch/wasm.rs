@@ -1,11 +1,12 @@
 //! Cryptlets as WebAssembly components, in regions of any isolation provider.
 
-use super::{Birth, Instance, LaunchFault, Launched, Launcher, Validity};
+use super::{Anchor, Birth, Instance, LaunchFault, Launched, Launcher, Validity};
 use crate::{Entropy, error::HostError, vault::Vault};
 use alloy_primitives::B256;
 use cryptlet_container::{
     ArtefactCache, CallOut, CallTerms, Configured, Container, ContainerFault, EngineProfile, GuestCode,
-    InsecureInProcess, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, VmProvider, WorkerCommand,
+    InsecureInProcess, InstanceTerms, IsolationProvider, ProcessConfig, ProcessProvider, RenewalTerms, VmProvider,
+    WorkerCommand,
 };
 use cryptlet_primitives::{CodeDigest, FabricAnswer, FabricFault, Invocation};
 use std::{fmt, num::NonZeroUsize, path::Path, sync::Arc};
@@ -87,6 +88,7 @@ impl Launcher for WasmLauncher {
             domain: birth.domain,
             cryptlet: birth.cryptlet,
             code: measured.code(),
+            container: code.kind().into(),
             manifest_digest: birth.manifest_digest,
             key_epoch: birth.key_epoch,
             anchor_block: birth.anchor.block,
@@ -95,12 +97,7 @@ impl Launcher for WasmLauncher {
         };
         let call_out = Arc::new(GuestLog { cryptlet: birth.cryptlet.0 });
         let container = measured.start(provider, &terms, call_out).map_err(launch_fault)?;
-        Ok(Launched {
-            keys: *container.keys(),
-            keys_signature: container.keys_signature(),
-            measurement: measured.measurement(),
-            instance: Arc::new(Region(container)),
-        })
+        Ok(launched(container))
     }
 }
 
@@ -118,6 +115,25 @@ impl Instance for Region {
         let terms =
             CallTerms { observed_at_s: observed_at, not_before: validity.not_before, expires: validity.expires };
         self.0.call(invocation, &terms).map_err(|fault| FabricFault::new(fault.reason(), fault.to_string()))
+    }
+
+    fn renew(&self, anchor: Anchor, not_after_block: u64) -> Result<Launched, LaunchFault> {
+        let terms = RenewalTerms {
+            renews: self.0.registration_id(),
+            anchor_block: anchor.block,
+            anchor_hash: anchor.hash,
+            not_after_block,
+        };
+        self.0.renew(&terms).map(launched).map_err(launch_fault)
+    }
+}
+
+fn launched(container: Container) -> Launched {
+    Launched {
+        keys: *container.keys(),
+        keys_signature: container.keys_signature(),
+        measurement: container.digest().measurement,
+        instance: Arc::new(Region(container)),
     }
 }
 

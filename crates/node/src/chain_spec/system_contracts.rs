@@ -47,6 +47,8 @@ pub struct InitialPolicy {
     pub accepted_providers: u32,
     /// Least isolation of an instance (`Claims.isolation`).
     pub minimum_isolation: u8,
+    /// Do registrations count as soon as they are made? If not, the administrator activates each.
+    pub activates_automatically: bool,
 }
 
 /// Who rules registry and policy from the beginning: so many of these.
@@ -69,8 +71,9 @@ pub struct CouncilError {
 }
 
 impl InitialPolicy {
-    /// The software provider, with any isolation: for development.
-    pub const DEVELOPMENT: Self = Self { accepted_providers: 1 << 1, minimum_isolation: 0 };
+    /// The software provider, with any isolation, active at once: for development.
+    pub const DEVELOPMENT: Self =
+        Self { accepted_providers: 1 << 1, minimum_isolation: 0, activates_automatically: true };
 }
 
 impl SystemContracts {
@@ -82,6 +85,7 @@ impl SystemContracts {
             (slots::rules::ACCEPTED_PROVIDERS, U256::from(policy.accepted_providers)),
             (slots::rules::MINIMUM_ISOLATION, U256::from(policy.minimum_isolation)),
             (slots::rules::ROTATION_GRACE_BLOCKS_MAX, U256::from(ROTATION_GRACE_BLOCKS_MAX)),
+            (slots::rules::IS_ACTIVATION_AUTOMATIC, U256::from(u8::from(policy.activates_automatically))),
         ];
         let rules = rules.into_iter().fold(U256::ZERO, |word, (field, value)| field.set(word, value));
         let registry_storage = BTreeMap::from([(slot(slots::registry::ADMIN.slot), admin.into_word())]);
@@ -168,7 +172,7 @@ mod tests {
         let contracts = SystemContracts::of_fabric(Address::repeat_byte(7), InitialPolicy::DEVELOPMENT);
         let storage = contracts.accounts[&CRYPTLET_POLICY].storage.clone().expect("storage");
         assert_eq!(storage[&B256::ZERO], Address::repeat_byte(7).into_word());
-        let rules = uint!(0x2_00000001_U256) | U256::from(ROTATION_GRACE_BLOCKS_MAX) << 152;
+        let rules = uint!(0x2_00000001_U256) | U256::from(ROTATION_GRACE_BLOCKS_MAX) << 152 | U256::ONE << 184;
         assert_eq!(storage[&B256::with_last_byte(2)], B256::from(rules));
     }
 

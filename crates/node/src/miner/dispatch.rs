@@ -6,11 +6,9 @@ use crate::{
     fabric::Fabric,
     service::Shared,
 };
-use cryptlet_attestation::{BlockFacts, RecordFault, RecoveredRecord, verify_record};
-use cryptlet_delegate::{DelegateScope, registry_layout};
-use cryptlet_primitives::{
-    CryptletId, FabricAnswer, FabricFault, Invocation, Record, RegistrationId, ResultStatus, UnavailableReason,
-};
+use cryptlet_attestation::RecoveredRecord;
+use cryptlet_delegate::{DelegateScope, registry_layout::RegistryCache, verify_in_scope};
+use cryptlet_primitives::{FabricAnswer, FabricFault, Invocation, Record, ResultStatus, UnavailableReason};
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::AbortHandle};
 
@@ -89,31 +87,9 @@ pub fn judge_answer(
     }
     let record = Record { request: invocation.request, result, output, signature };
     let recovered = RecoveredRecord::recover(record, &scope.domain);
-    match verify(scope, &recovered) {
+    match verify_in_scope(scope, &mut RegistryCache::default(), &recovered) {
         Ok(Ok(())) => Ok(recovered),
         Ok(Err(record_fault)) => fault(record_fault.reason(), record_fault.to_string()),
         Err(error) => fault(UnavailableReason::HostUnreachable, format!("this node cannot read its state: {error}")),
     }
-}
-
-fn verify(
-    scope: &DelegateScope,
-    recovered: &RecoveredRecord,
-) -> Result<Result<(), RecordFault>, cryptlet_delegate::ParentStateError> {
-    let (record, state) = (recovered.record(), &*scope.state);
-    let id = CryptletId(record.request.cryptletId);
-    let Some(cryptlet) = registry_layout::read_cryptlet(state, id)? else {
-        // It was there when the transaction was run; the run to come will be refused by the delegate.
-        let instance = RegistrationId(record.result.registrationId);
-        return Ok(Err(RecordFault::UnknownInstance(instance)));
-    };
-    let instance = registry_layout::read_instance(state, RegistrationId(record.result.registrationId))?;
-    let policy = registry_layout::read_policy(state)?;
-    let anchor = record.request.anchorBlock;
-    let canonical_anchor = match scope.parent.number == anchor {
-        true => Some(scope.parent.hash),
-        false => state.ancestor_hash(anchor)?,
-    };
-    let block = BlockFacts { number: scope.block_number(), canonical_anchor };
-    Ok(verify_record(recovered, &cryptlet, instance.as_ref(), &policy, &block, &scope.limits))
 }

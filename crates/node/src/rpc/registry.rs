@@ -9,7 +9,7 @@ use alloy::{
     sol_types::SolCall,
 };
 use alloy_primitives::{Address, B256, U256};
-use cryptlet_primitives::{CryptletId, system::CRYPTLET_REGISTRY};
+use cryptlet_primitives::{CryptletId, FabricVersion, system::CRYPTLET_REGISTRY};
 use serde::Serialize;
 
 sol! {
@@ -69,6 +69,10 @@ pub(crate) struct InstanceView {
     status: &'static str,
     /// Does a result of it count, as the registry stands?
     is_active: bool,
+    /// What it runs in.
+    container: &'static str,
+    /// Version of the fabric that runs it.
+    version: String,
     provider: &'static str,
     isolation: &'static str,
     key_epoch: u64,
@@ -202,8 +206,10 @@ fn instance_view(registration_id: B256, instance: Instance, is_active: bool) -> 
     InstanceView {
         registration_id,
         signer: instance.signer,
-        status: word(&["none", "active", "revoked", "retired", "renewed"], instance.status.into()),
+        status: word(&["none", "active", "revoked", "retired", "renewed", "pending"], instance.status.into()),
         is_active,
+        container: word(&["host", "wasm", "process", "evm"], instance.container.into()),
+        version: FabricVersion(instance.version).to_string(),
         provider: provider_name(instance.provider),
         isolation: isolation(instance.isolation),
         key_epoch: instance.keyEpoch,

@@ -6,7 +6,9 @@ use alloy::network::TxSignerSync;
 use alloy::signers::{SignerSync, local::PrivateKeySigner};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
 use alloy_sol_types::{SolCall, SolStruct, SolValue, sol};
-use cryptlet_attestation::signature::{dry_run_result_digest, keys_digest, result_digest, software_statement_digest};
+use cryptlet_attestation::signature::{
+    authorization_digest, dry_run_result_digest, keys_digest, result_digest, software_statement_digest, utility_digest,
+};
 use cryptlet_node::{
     ChainEvent, ChainSpec, Fabric, Node, NodeConfig, NodeHandle,
     build::Cadence,
@@ -15,9 +17,11 @@ use cryptlet_node::{
     types::Receipt,
 };
 use cryptlet_primitives::{
-    CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricFault, FabricLimits, InstanceKeys, Invocation,
-    InvocationMode, Signature65, UnavailableReason,
-    abi::{SoftwareEvidence, SoftwareStatement},
+    ContainerKind, CryptletId, CryptletResult, FabricAnswer, FabricDomain, FabricFault, FabricLimits, FabricVersion,
+    InstanceAuthorization, InstanceKeys, Invocation, InvocationMode, Signature65, UnavailableReason,
+    abi::{
+        Authorization, CreatedInstance, ICryptletRegistry, SoftwareEvidence, SoftwareStatement, UtilityRegistration,
+    },
     system::CRYPTLET_REGISTRY,
 };
 use futures::future::BoxFuture;
@@ -31,46 +35,9 @@ use std::{
 };
 
 sol! {
-    #[derive(Debug)]
-    struct UtilityRegistration {
-        string name;
-        bytes32 codeDigest;
-        bytes32 manifestDigest;
-        bytes32 headerDigest;
-        bytes32 configDigest;
-        address identityKey;
-        uint8 isolation;
-        uint16 minimumInstances;
-        uint16 maximumInstances;
-        uint64 unitsMax;
-        uint32 outputBytesMax;
-        uint8 simulationPolicy;
-        bytes simulationStub;
-    }
-
-    #[derive(Debug)]
-    struct Created {
-        bytes32 cryptletId;
-        bytes32 codeDigest;
-        bytes32 manifestDigest;
-        address signer;
-        bytes32 hpkeKey;
-        uint64 keyEpoch;
-        uint64 anchorBlock;
-        bytes32 anchorHash;
-        uint64 notAfterBlock;
-        bytes keysSignature;
-        bytes evidence;
-        bytes collateral;
-    }
-
     interface Registry {
         function initialize(bytes32 genesisHash) external;
-        function registerUtility(UtilityRegistration registration) external returns (bytes32);
-        function registerInstance(Created created) external returns (bytes32);
         function revokeInstance(bytes32 registrationId, string reason) external;
-        function rotateKeys(Created created, uint32 graceBlocks) external returns (bytes32);
-        function renewInstance(bytes32 previous, Created created) external returns (bytes32);
     }
 
     interface Traffic {
@@ -92,6 +59,8 @@ const TRAFFIC_CODE: &str = include_str!("../fixtures/Traffic.hex");
 pub(crate) const CODE_DIGEST: B256 = B256::repeat_byte(0xc0);
 pub(crate) const UNITS_MAX: u64 = 50_000;
 pub(crate) const OUTPUT_BYTES_MAX: u32 = 256;
+/// Last block in which what registrars sign here holds.
+const DEADLINE_BLOCK: u64 = 1_000_000;
 const MEASUREMENT: B256 = B256::repeat_byte(0x3e);
 
 /// How the host behaves.
@@ -135,6 +104,8 @@ impl SigningFabric {
             anchorBlock: 0,
             anchorHash: spec.genesis_hash(),
             notAfterBlock: 1_000_000,
+            container: ContainerKind::Wasm as u8,
+            version: FabricVersion::CURRENT.0,
         };
         let (behaviour, asked) = (Mutex::new(Behaviour::Honest), AtomicU64::new(0));
         Arc::new(Self { signer, domain: spec.domain(), keys, behaviour, asked })
@@ -220,14 +191,40 @@ impl SigningFabric {
             simulationPolicy: 0,
             simulationStub: Bytes::new(),
         };
+        let (operator, domain) = (dev_operator(), &self.domain);
+        let signed = utility_digest(&registration.signed_by(operator.address(), DEADLINE_BLOCK), domain);
+        let identity_signature = sign(&self.signer, signed).0.to_vec().into();
+        let authorization = authorization(&operator, signed);
         vec![
             Registry::initializeCall { genesisHash: self.domain.genesis_hash }.abi_encode().into(),
-            Registry::registerUtilityCall { registration }.abi_encode().into(),
-            Registry::registerInstanceCall { created: self.created() }.abi_encode().into(),
+            ICryptletRegistry::registerUtilityCall {
+                registration,
+                authorization,
+                identitySignature: identity_signature,
+            }
+            .abi_encode()
+            .into(),
+            ICryptletRegistry::registerInstanceCall {
+                created: self.created(),
+                authorization: self.authorized(B256::ZERO, 0),
+            }
+            .abi_encode()
+            .into(),
         ]
     }
 
-    pub(crate) fn created(&self) -> Created {
+    /// The operator's word for this instance, as the renewal of `previous`, if it is one.
+    pub(crate) fn authorized(&self, previous: B256, grace_blocks: u32) -> Authorization {
+        let asked = InstanceAuthorization {
+            registrationId: self.keys.registration_id().0,
+            previous,
+            graceBlocks: grace_blocks,
+            deadlineBlock: DEADLINE_BLOCK,
+        };
+        authorization(&dev_operator(), authorization_digest(&asked, &self.domain))
+    }
+
+    pub(crate) fn created(&self) -> CreatedInstance {
         let host = dev_operator();
         let statement = SoftwareStatement {
             provider: 1,
@@ -249,20 +246,8 @@ impl SigningFabric {
             expires: statement.expires,
             signature: signature.0.to_vec().into(),
         };
-        Created {
-            cryptletId: self.keys.cryptletId,
-            codeDigest: self.keys.codeDigest,
-            manifestDigest: self.keys.manifestDigest,
-            signer: self.keys.signer,
-            hpkeKey: self.keys.hpkeKey,
-            keyEpoch: self.keys.keyEpoch,
-            anchorBlock: self.keys.anchorBlock,
-            anchorHash: self.keys.anchorHash,
-            notAfterBlock: self.keys.notAfterBlock,
-            keysSignature: sign(&self.signer, keys_digest(&self.keys, &self.domain)).0.to_vec().into(),
-            evidence: evidence.abi_encode().into(),
-            collateral: Bytes::new(),
-        }
+        let keys_signature = sign(&self.signer, keys_digest(&self.keys, &self.domain));
+        CreatedInstance::new(&self.keys, keys_signature, evidence.abi_encode().into(), Bytes::new())
     }
 }
 
@@ -283,6 +268,11 @@ impl Fabric for SigningFabric {
             }
         })
     }
+}
+
+fn authorization(registrar: &PrivateKeySigner, digest: B256) -> Authorization {
+    let signature = sign(registrar, digest).0.to_vec().into();
+    Authorization { registrar: registrar.address(), deadlineBlock: DEADLINE_BLOCK, signature }
 }
 
 fn sign(key: &PrivateKeySigner, digest: B256) -> Signature65 {

@@ -2,13 +2,13 @@
 
 use crate::{
     chain_spec::ChainSpec,
-    execute::{BLOCK_BYTES_MAX, BlockFault, Execution, FinishedBlock, RunOutcome},
+    execute::{BLOCK_BYTES_MAX, BlockFault, BodyEffects, Execution, FinishedBlock, RunOutcome},
     pool::{Best, PooledEntry},
     store::ChainStore,
     types::Header,
 };
 use alloy::consensus::{Sealed, Transaction as _};
-use alloy::eips::Encodable2718;
+use alloy::eips::{Encodable2718, eip4895::Withdrawal};
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::B256;
 use cryptlet_attestation::RecoveredRecord;
@@ -26,6 +26,8 @@ pub struct BlockPlan<'a> {
     pub header: Header,
     /// What a development node's cheats did since the head.
     pub edits: DevEdits,
+    /// What the block pays out of nothing (EIP-4895).
+    pub withdrawals: &'a [Withdrawal],
     /// Transactions to put in at most.
     pub transactions_max: usize,
     /// Bytes of encoded transactions to put in at most.
@@ -90,9 +92,10 @@ pub fn assemble(
     mut candidates: Best,
     transcripts: &mut impl Transcripts,
 ) -> Result<Assembled, BlockFault> {
-    let BlockPlan { spec, parent, chain, header, edits, transactions_max, transaction_bytes_max, allow_empty } = plan;
-    let transaction_bytes_max = transaction_bytes_max.min(transaction_bytes_that_fit(spec, &header));
-    let mut execution = Execution::begin_edited(spec, chain, parent, header, edits)?;
+    let BlockPlan { spec, parent, chain, header, edits, withdrawals, transactions_max, .. } = plan;
+    let transaction_bytes_max = plan.transaction_bytes_max.min(transaction_bytes_that_fit(spec, &header));
+    let body = BodyEffects { withdrawals, ..BodyEffects::default() };
+    let mut execution = Execution::begin_with(spec, chain, parent, header, edits, body)?;
     let mut unfit = Vec::new();
     let (mut transactions, mut bytes) = (Vec::new(), 0);
     while transactions.len() < transactions_max {
@@ -117,7 +120,7 @@ pub fn assemble(
             }
         }
     }
-    if transactions.is_empty() && !allow_empty {
+    if transactions.is_empty() && !plan.allow_empty {
         return Ok(Assembled { block: None, unfit });
     }
     let transactions = transactions.iter().map(|entry| entry.transaction().clone()).collect();

@@ -26,6 +26,7 @@ mod validate;
 mod watched;
 
 pub use difficulty::{DIFFICULTY_MIN, next_difficulty};
+pub(crate) use executor::BodyEffects;
 pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, anchor, delegate_scope, evm_env};
 pub use fault::{BlockFault, FaultReason, UncleFault};
 pub use finished::{FinishedBlock, FinishedExecution};

@@ -122,6 +122,7 @@ impl<'a> Sealing<'a> {
             chain: &self.shared.tip,
             header: self.planned.header.clone(),
             edits: self.planned.edits.clone(),
+            withdrawals: &[],
             transactions_max: if self.kind == SealKind::One { 1 } else { limits.transactions_per_block_max },
             transaction_bytes_max: limits.transaction_bytes_per_block_max,
             allow_empty: self.kind == SealKind::All,

@@ -4,7 +4,18 @@ use crate::{
     support::{Served, account, dev, number},
     traces::{counter, word},
 };
-use alloy_primitives::{B256, keccak256};
+use alloy::{
+    consensus::{BlockBody, EMPTY_OMMER_ROOT_HASH, proofs::calculate_transaction_root},
+    eips::{
+        Decodable2718,
+        eip7685::{EMPTY_REQUESTS_HASH, Requests},
+    },
+};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use cryptlet_node::{
+    execute::{RecoveredBlock, replay_block},
+    types::{Block, Header, Transaction},
+};
 use serde_json::{Value, json};
 
 async fn signed(served: &Served, from: usize, nonce: u64, to: &Value) -> Value {
@@ -74,6 +85,59 @@ async fn what_is_built_is_what_would_be_mined() {
     let mined = served.call("eth_getBlockByNumber", json!(["latest", false])).await;
     assert_eq!(built["executionPayload"]["blockHash"], mined["hash"]);
     assert_eq!(built["executionPayload"]["stateRoot"], mined["stateRoot"]);
+}
+
+#[tokio::test]
+async fn withdrawals_are_paid_and_the_header_says_so() {
+    let served = dev().await;
+    let (parent, mut attributes) = attributes(&served).await;
+    let (poor, gwei) = (Address::repeat_byte(0x77), 5_u64);
+    let paid = json!([{ "index": "0x1", "validatorIndex": "0x2", "address": poor, "amount": format!("{gwei:#x}") }]);
+    attributes["withdrawals"] = paid.clone();
+    for transactions in [json!([signed(&served, 1, 0, &json!(account(2))).await]), json!(null)] {
+        let built = served.call("testing_buildBlockV1", json!([parent, attributes, transactions])).await;
+        let payload = &built["executionPayload"];
+        assert_eq!(payload["withdrawals"], paid);
+        // Whoever gets the payload makes the same block of it, and comes to the same state.
+        let field = |name: &str| payload[name].clone();
+        let number = |name: &str| number(&payload[name]);
+        fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+            serde_json::from_value(value).unwrap()
+        }
+        let raw: Vec<Bytes> = read(field("transactions"));
+        let transactions: Vec<_> = raw.iter().map(|raw| Transaction::decode_2718(&mut raw.as_ref()).unwrap()).collect();
+        let body = BlockBody { transactions, ommers: vec![], withdrawals: Some(read(paid.clone())) };
+        let header = Header {
+            parent_hash: read(parent.clone()),
+            ommers_hash: EMPTY_OMMER_ROOT_HASH,
+            beneficiary: account(9),
+            state_root: read(field("stateRoot")),
+            transactions_root: calculate_transaction_root(&body.transactions),
+            receipts_root: read(field("receiptsRoot")),
+            logs_bloom: read(field("logsBloom")),
+            number: number("blockNumber"),
+            gas_limit: number("gasLimit"),
+            gas_used: number("gasUsed"),
+            timestamp: number("timestamp"),
+            mix_hash: B256::repeat_byte(3),
+            base_fee_per_gas: Some(number("baseFeePerGas")),
+            withdrawals_root: body.calculate_withdrawals_root(),
+            blob_gas_used: Some(number("blobGasUsed")),
+            excess_blob_gas: Some(number("excessBlobGas")),
+            parent_beacon_block_root: Some(B256::repeat_byte(4)),
+            requests_hash: Some(EMPTY_REQUESTS_HASH),
+            ..Header::default()
+        };
+        assert_eq!(field("blockHash"), json!(header.hash_slow()));
+        let (spec, chain) = (served.node.spec(), served.node.chain());
+        let block = RecoveredBlock::recover_parts(spec, Block::new(header, body), Some(Requests::default())).unwrap();
+        let replayed = replay_block(spec, chain, &chain.head().unwrap(), block).unwrap();
+        let account = replayed.state.accounts.iter().find(|diff| diff.address == poor).expect("it was paid");
+        assert_eq!(account.after.as_ref().unwrap().balance, U256::from(gwei) * U256::from(1_000_000_000));
+    }
+    attributes["withdrawals"] = json!(vec![paid[0].clone(); 17]);
+    let error = served.error("testing_buildBlockV1", json!([parent, attributes, []])).await;
+    assert_eq!(error, (-32602, "17 withdrawals; at most 16".to_owned()));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::{
     build::{BlockPlan, Suspension, SuspensionVerdict, Transcripts, assemble},
-    execute::{BlockAttributes, Execution, FinishedBlock, RunOutcome, blob_base_fee, next_header},
+    execute::{BlockAttributes, BodyEffects, Execution, FinishedBlock, RunOutcome, blob_base_fee, next_header},
     pool::{PooledEntry, decode_transaction},
     rpc::{Rpc, RpcError},
     types::{Header, Receipt, RecoveredTransaction, Transaction},
@@ -18,6 +18,9 @@ use cryptlet_primitives::DevEdits;
 use jsonrpsee::{RpcModule, types::Params};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// Withdrawals of a block (consensus specs: `MAX_WITHDRAWALS_PER_PAYLOAD`).
+const WITHDRAWALS_MAX: usize = 16;
 
 /// What the block is built from. In the spec, at first one object and now four parameters; both are taken.
 #[derive(Clone, Debug, Deserialize)]
@@ -83,9 +86,10 @@ impl Rpc {
             }
             header.extra_data = extra;
         }
+        let withdrawals = payload_attributes.withdrawals.unwrap_or_default();
         let built = match transactions {
-            Some(transactions) => self.build_from(&parent, header, transactions)?,
-            None => self.build_from_pool(&parent, header)?,
+            Some(transactions) => self.build_from(&parent, header, &withdrawals, transactions)?,
+            None => self.build_from_pool(&parent, header, &withdrawals)?,
         };
         Ok(envelope(self, &built))
     }
@@ -96,8 +100,12 @@ impl Rpc {
             let after = parent.timestamp;
             return Err(RpcError::invalid(format!("invalid timestamp {timestamp}: the parent's is {after}")));
         }
-        if attributes.withdrawals.as_ref().is_some_and(|withdrawals| !withdrawals.is_empty()) {
-            return Err(RpcError::invalid("withdrawals must be empty: this node's blocks have none"));
+        let withdrawals = attributes.withdrawals.as_ref().map_or(0, Vec::len);
+        if withdrawals > WITHDRAWALS_MAX {
+            return Err(RpcError::invalid(format!("{withdrawals} withdrawals; at most {WITHDRAWALS_MAX}")));
+        }
+        if withdrawals > 0 && !self.node.spec().is_shanghai_active_at_timestamp(timestamp) {
+            return Err(RpcError::invalid("withdrawals before Shanghai"));
         }
         let gas_limit = attributes.target_gas_limit.map_or(parent.gas_limit, |target| {
             // EIP-1559: by less than a 1024th from block to block.
@@ -115,9 +123,16 @@ impl Rpc {
     }
 
     /// Exactly these transactions, in this order; the first that does not fit or run is an error.
-    fn build_from(&self, parent: &Sealed<Header>, header: Header, raw: Vec<Bytes>) -> Result<Built, RpcError> {
+    fn build_from(
+        &self,
+        parent: &Sealed<Header>,
+        header: Header,
+        withdrawals: &[Withdrawal],
+        raw: Vec<Bytes>,
+    ) -> Result<Built, RpcError> {
         let (spec, chain) = (self.node.spec(), self.node.chain());
-        let mut execution = Execution::begin_edited(spec, chain, parent, header, self.edits_on(parent))?;
+        let body = BodyEffects { withdrawals, ..BodyEffects::default() };
+        let mut execution = Execution::begin_with(spec, chain, parent, header, self.edits_on(parent), body)?;
         let (mut transactions, mut sidecars) = (Vec::with_capacity(raw.len()), Vec::new());
         for (index, raw) in raw.iter().enumerate() {
             let invalid = |why: &dyn std::fmt::Display| RpcError::invalid(format!("transaction {index}: {why}"));
@@ -145,7 +160,12 @@ impl Rpc {
         pending.map(|pending| pending.edits.clone()).unwrap_or_default()
     }
 
-    fn build_from_pool(&self, parent: &Sealed<Header>, header: Header) -> Result<Built, RpcError> {
+    fn build_from_pool(
+        &self,
+        parent: &Sealed<Header>,
+        header: Header,
+        withdrawals: &[Withdrawal],
+    ) -> Result<Built, RpcError> {
         let shared = &self.node.shared;
         let blob_fee = blob_base_fee(&shared.spec, &header);
         let candidates = shared.pool.best(header.base_fee_per_gas.unwrap_or_default(), blob_fee);
@@ -155,6 +175,7 @@ impl Rpc {
             chain: &shared.chain,
             header,
             edits: self.edits_on(parent),
+            withdrawals,
             transactions_max: shared.config.miner.transactions_per_block_max,
             transaction_bytes_max: shared.config.miner.transaction_bytes_per_block_max,
             allow_empty: true,

@@ -2,13 +2,14 @@
 
 use crate::{
     attested_calls::{ANCHOR, Bare, invocation},
-    stats::{grouped, median, us},
+    process::tree_kib,
+    stats::{at, grouped, median, us},
     table::{Section, progress},
     testbed::tree,
 };
 use alloy::primitives::{Address, B256};
 use anyhow::{Context, Result, anyhow};
-use cryptlet_container::{ProcessConfig, ProcessProvider, WorkerCommand};
+use cryptlet_container::{ArtefactCache, ProcessConfig, ProcessProvider, WorkerCommand};
 use cryptlet_host::{
     ChainFacts, ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, Package, Registered, SystemClock,
     SystemEntropy, WasmLauncher,
@@ -20,7 +21,7 @@ use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Instant};
 const CALLS_ALONE: u64 = 1_000;
 const CALLS_TOGETHER: u64 = 4_000;
 const IN_FLIGHT: usize = 64;
-const IDLE_INSTANCES: usize = 32;
+const IDLE_INSTANCES: usize = 128;
 const DOMAIN: FabricDomain = FabricDomain { chain_id: 31337, genesis_hash: B256::repeat_byte(0x11) };
 const PUBLISHER: Address = Address::repeat_byte(0xAB);
 
@@ -32,7 +33,7 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
          `wasm` container with isolation `process`: one or two sandboxed workers, as many signers, one or two client threads. Latency over \
          {} calls one after the other, rate over {} with {IN_FLIGHT} in flight, every call with a key of its own and its answer on disk \
          before it is sent. **The floor** is the bare container's call with its signature, plus recovering the signer. Memory is \
-         resident memory of host, workers and signers, of {IDLE_INSTANCES} more instances.",
+         what {IDLE_INSTANCES} more instances add to the proportional memory (PSS) of host, workers and signers, each.",
         grouped(CALLS_ALONE as i64),
         grouped(CALLS_TOGETHER as i64)
     ));
@@ -98,11 +99,11 @@ impl Figures {
         runtime.shutdown_background();
         let (p50_s, p99_s, rate) = called??;
 
-        let before = resident_kib()?;
+        let before = tree_kib()?;
         for _ in 0..IDLE_INSTANCES {
             instance()?;
         }
-        let idle_kib = (resident_kib()? - before).max(0.0) / IDLE_INSTANCES as f64;
+        let idle_kib = (tree_kib()? - before).max(0.0) / IDLE_INSTANCES as f64;
         Ok(Self { cold_s, warm_s, floor_s, p50_s, p99_s, rate, idle_kib })
     }
 }
@@ -116,13 +117,11 @@ async fn calls(host: &Host, started: &Registered) -> Result<(f64, f64, f64)> {
         client.invoke(call(key)).await.map_err(|fault| anyhow!("{fault}"))?;
         seconds.push(since.elapsed().as_secs_f64());
     }
-    seconds.sort_by(f64::total_cmp);
-    let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share) as usize];
     let since = Instant::now();
     let together = stream::iter((0..CALLS_TOGETHER).map(|key| client.invoke(call(1 << 32 | key))));
     let answers: Vec<_> =
         together.buffer_unordered(IN_FLIGHT).try_collect().await.map_err(|fault| anyhow!("{fault}"))?;
-    Ok((at(0.5), at(0.99), answers.len() as f64 / since.elapsed().as_secs_f64()))
+    Ok((at(&mut seconds, 0.5), at(&mut seconds, 0.99), answers.len() as f64 / since.elapsed().as_secs_f64()))
 }
 
 fn start(folder: &Path, workers: NonZeroUsize) -> Result<(Host, Arc<ProcessProvider>)> {
@@ -130,6 +129,7 @@ fn start(folder: &Path, workers: NonZeroUsize) -> Result<(Host, Arc<ProcessProvi
     let mut config = ProcessConfig::new(WorkerCommand { program, arguments: vec!["worker".into()] });
     config.pool.workers = workers;
     config.signers = workers;
+    config.cache = Some(ArtefactCache::open(&folder.join("compiled"), [7; 32])?);
     let provider = Arc::new(ProcessProvider::start(config)?);
     let parts = HostParts {
         launcher: Arc::new(WasmLauncher::over(provider.clone())),
@@ -138,30 +138,4 @@ fn start(folder: &Path, workers: NonZeroUsize) -> Result<(Host, Arc<ProcessProvi
         entropy: Arc::new(SystemEntropy),
     };
     Ok((Host::start(HostConfig::new(folder), parts)?, provider))
-}
-
-/// Resident memory of this process and all that it started, in KiB.
-fn resident_kib() -> Result<f64> {
-    let own = std::process::id();
-    let mut parents = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let Ok(id) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
-        // A process may end while it is looked at.
-        let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) else { continue };
-        let field = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-            value.split_whitespace().next()?.parse::<u32>().ok()
-        };
-        parents.push((id, field("PPid").unwrap_or(0), field("VmRSS").unwrap_or(0)));
-    }
-    let is_ours = |mut id: u32| {
-        while id > 1 {
-            if id == own {
-                return true;
-            }
-            id = parents.iter().find(|(child, ..)| *child == id).map_or(0, |(_, parent, _)| *parent);
-        }
-        false
-    };
-    Ok(parents.iter().filter(|(id, ..)| is_ours(*id)).map(|(.., kib)| f64::from(*kib)).sum())
 }

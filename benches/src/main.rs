@@ -1,10 +1,11 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `scripts/bench [delegate] [calls] [fabric] [replay] [monte-carlo] [transfers] [rpc] [dev-day] [blocks] [store] [million]`.
+//! `scripts/bench [delegate] [calls] [containers] [fabric] [replay] [monte-carlo] [transfers] [rpc] [dev-day] [blocks] [store] [million]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
 mod blocks;
 mod bytecode;
+mod containers;
 mod delegate_cost;
 mod dev_day;
 mod fabric;
@@ -24,9 +25,10 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "delegate",
     "calls",
+    "containers",
     "fabric",
     "replay",
     "monte-carlo",
@@ -38,7 +40,7 @@ const NAMES: [&str; 11] = [
     "million",
 ];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls fabric replay monte-carlo transfers rpc dev-day blocks store million (default: all)\n\
+    sections: delegate calls containers fabric replay monte-carlo transfers rpc dev-day blocks store million (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
 
 /// The node's allocator, so that what runs in process costs what it costs there.
@@ -87,6 +89,7 @@ async fn run(name: &str) -> Result<Vec<Section>> {
     match name {
         "delegate" => tokio::task::spawn_blocking(delegate_cost::run).await?,
         "calls" => attested_calls::run().await,
+        "containers" => containers::run().await,
         "fabric" => fabric::run().await,
         "replay" => replay_speed::run().await,
         "monte-carlo" => monte_carlo::run().await,

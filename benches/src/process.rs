@@ -6,6 +6,7 @@ use alloy::{
 };
 use anyhow::{Context, Result, bail};
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -123,9 +124,28 @@ impl NodeProcess {
 /// Resident memory of a process, in MiB.
 pub(crate) fn resident_mib(process: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/PID/status has no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024.0)
+    Ok(field(&status, "VmRSS:").context("/proc/PID/status has no VmRSS")? / 1024.0)
+}
+
+/// Proportional memory (PSS: what is shared counts in parts) of this process and all that it started, in KiB.
+pub(crate) fn tree_kib() -> Result<f64> {
+    let own = std::process::id();
+    let mut parents = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Ok(id) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        // A process may end while it is looked at.
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) else { continue };
+        parents.insert(id, field(&status, "PPid:").unwrap_or_default() as u32);
+    }
+    let is_ours = |id: u32| std::iter::successors(Some(id), |id| parents.get(id).copied()).any(|id| id == own);
+    let ours = parents.keys().filter(|id| is_ours(**id));
+    let rollups = ours.filter_map(|id| std::fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok());
+    rollups.map(|rollup| field(&rollup, "Pss:").context("/proc/PID/smaps_rollup has no Pss")).sum()
+}
+
+/// The number after this name in a file of `/proc`.
+fn field(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
 impl Drop for NodeProcess {

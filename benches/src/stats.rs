@@ -18,6 +18,12 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The value that this share of them does not exceed.
+pub(crate) fn at(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get((values.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+}
+
 /// Seconds as microseconds, for a table.
 pub(crate) fn us(seconds: f64) -> String {
     let us = seconds * 1e6;

@@ -45,6 +45,8 @@ mod readiness;
 mod records;
 #[path = "rpc/scripts.rs"]
 mod scripts;
+#[path = "rpc/simulate_cases.rs"]
+mod simulate_cases;
 #[path = "rpc/simulate_v1.rs"]
 mod simulate_v1;
 #[path = "rpc/states.rs"]

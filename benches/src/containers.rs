@@ -23,7 +23,8 @@ use cryptlet_container::{
 };
 use cryptlet_host::Package;
 use cryptlet_primitives::{
-    ContainerKind, CryptletId, CryptletRequest, FabricDomain, Invocation, InvocationMode, Record, ResultStatus, abi::QuoteEvidence,
+    ContainerKind, CryptletId, CryptletRequest, FabricDomain, Invocation, InvocationMode, Record, ResultStatus,
+    abi::QuoteEvidence,
 };
 use std::{
     hint::black_box,
@@ -135,7 +136,14 @@ fn cases() -> Result<Vec<Case>> {
     let wasm = package("hello-c")?;
     let largest: Bytes = largestCall { numbers: numbers.clone() }.abi_encode().into();
     let evm = GuestCode::Evm { code: ECHO.into(), is_creation: false };
-    let of_wasm = |name, wall| Case { name, wall, container: ContainerKind::Wasm, code: wasm.clone(), input: largest.clone(), idle: 256 };
+    let of_wasm = |name, wall| Case {
+        name,
+        wall,
+        container: ContainerKind::Wasm,
+        code: wasm.clone(),
+        input: largest.clone(),
+        idle: 256,
+    };
     Ok(vec![
         of_wasm("wasm, none", Wall::None),
         of_wasm("wasm, process", Wall::Process),

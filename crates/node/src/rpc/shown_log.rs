@@ -15,6 +15,12 @@ impl ShownLog {
     }
 }
 
+impl From<Box<RawValue>> for ShownLog {
+    fn from(shown: Box<RawValue>) -> Self {
+        Self(shown.into())
+    }
+}
+
 impl Serialize for ShownLog {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         RawValue::serialize(&self.0, serializer)

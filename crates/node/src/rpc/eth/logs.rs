@@ -1,6 +1,7 @@
 //! Logs, and filters that are asked again and again.
 
 use crate::{
+    fork::ForkCache,
     rpc::{
         Rpc, RpcError,
         convert::{self, RpcTransaction},
@@ -19,6 +20,10 @@ use alloy::{
 };
 use alloy_primitives::U256;
 use jsonrpsee::proc_macros::rpc;
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 use std::{mem::take, ops::RangeInclusive, time::Instant};
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
@@ -55,15 +60,32 @@ impl EthLogsServer for Rpc {
                 let found = number.map(|number| self.block_with_receipts(number)).transpose()?.flatten();
                 let found = found.filter(|found| found.block.hash == hash);
                 let mut logs = Vec::new();
-                // geth's words (`errUnknownBlock`).
-                found.ok_or_else(|| RpcError::refused("unknown block"))?.append_shown_logs(&mut logs, &filter);
+                match (found, self.node.fork()) {
+                    (Some(found), _) => found.append_shown_logs(&mut logs, &filter),
+                    // It may be one of the chain that was forked.
+                    (None, Some(fork)) => logs = self.logs_of_fork(&fork, json!(*filter)).await?,
+                    // geth's words (`errUnknownBlock`).
+                    (None, None) => return Err(RpcError::refused("unknown block")),
+                }
                 Ok(logs)
             }
             FilterBlockOption::Range { from_block, to_block } => {
                 let Some(range) = self.log_range(from_block, to_block)? else { return Ok(Vec::new()) };
+                let (theirs, ours) = self.split_at_fork(range);
+                let mut logs = match (self.node.fork(), theirs) {
+                    (Some(fork), Some(theirs)) => self.logs_of_fork(&fork, filter.over(&theirs)).await?,
+                    _ => Vec::new(),
+                };
+                let (blocks, blocks_max) = ((ours.end() + 1).saturating_sub(*ours.start()), self.limits.log_blocks_max);
+                if blocks > blocks_max {
+                    return Err(RpcError::LimitExceeded(format!(
+                        "exceed maximum block range: {blocks} blocks asked for, at most {blocks_max} at a time"
+                    )));
+                }
                 let append =
                     |logs: &mut Vec<_>, filter: &_, found: &BlockWithReceipts| found.append_shown_logs(logs, filter);
-                self.scan(filter, range, append).await
+                logs.append(&mut self.scan(filter, ours, append).await?);
+                Ok(logs)
             }
         }
     }
@@ -229,13 +251,34 @@ impl Rpc {
             None if first > last => return Ok(None),
             _ => {}
         }
-        let (blocks, blocks_max) = (last - first + 1, self.limits.log_blocks_max);
-        if blocks > blocks_max {
+        Ok(Some(first..=last))
+    }
+
+    /// The blocks of the chain that was forked, and those of this chain, which begins as its last one.
+    fn split_at_fork(&self, range: RangeInclusive<u64>) -> (Option<RangeInclusive<u64>>, RangeInclusive<u64>) {
+        let (first, last) = range.into_inner();
+        match self.node.spec().fork().map(|point| point.block_number) {
+            Some(fork) if first <= fork => (Some(first..=last.min(fork)), fork + 1..=last),
+            _ => (None, first..=last),
+        }
+    }
+
+    async fn logs_of_fork(&self, fork: &ForkCache, filter: Value) -> Result<Vec<ShownLog>, RpcError> {
+        let params = to_raw_value(&[filter]).expect("a filter is JSON");
+        let answer = fork.source().forward("eth_getLogs".to_owned(), Some(params)).await;
+        let coded = |code, message| RpcError::Coded { code, message };
+        let result = answer.map_err(|fault| RpcError::refused(fault.to_string()))?;
+        let result = result.map_err(|(code, message, _)| coded(code, message))?;
+        let logs: Vec<Box<RawValue>> = serde_json::from_str(result.get()).map_err(|error| {
+            RpcError::refused(format!("the chain that was forked answers no list of logs: {error}"))
+        })?;
+        if logs.len() > self.limits.logs_max {
+            let logs_max = self.limits.logs_max;
             return Err(RpcError::LimitExceeded(format!(
-                "exceed maximum block range: {blocks} blocks asked for, at most {blocks_max} at a time"
+                "query returned more than {logs_max} results before the fork"
             )));
         }
-        Ok(Some(first..=last))
+        Ok(logs.into_iter().map(ShownLog::from).collect())
     }
 
     async fn scan<T: Send + 'static>(

@@ -217,7 +217,7 @@ fn allowed(profile: Profile) -> Result<Rules, String> {
         }
         Profile::RunInVm => {
             rules.extend(never_executable()?);
-            rules.insert(libc::SYS_mincore, Vec::new());
+            rules.extend(plain(&[libc::SYS_mincore, libc::SYS_sysinfo]));
             let ioctls = MACHINE_IOCTLS.iter().map(|request| equal(1, Width::Dword, *request));
             rules.insert(libc::SYS_ioctl, ioctls.collect::<Result<_, _>>()?);
         }

@@ -150,7 +150,7 @@ impl Machine {
                 _ => return Err(out_of_turn()),
             }
         };
-        self.settle()?;
+        // Not settled first: the instruction that led out is not finished but forgotten, since the processor goes back to another.
         self.put_back()?;
         answer.map_err(|error| MachineFault::NoDoor(format!("an answer that is none: {error}")))
     }

@@ -1,20 +1,20 @@
 //! A stretch of the machine's memory, as this process has it.
 
 use super::layout::{PAGE_BYTES, Region};
-use std::{io, ptr, slice};
+use std::{io, mem::MaybeUninit, ptr, slice};
 
 const PAGE: usize = PAGE_BYTES as usize;
 /// Pages beyond the snapshot that stay with the machine after a call; with more, all go back to the system.
 const KEPT_PAGES_MAX: usize = 128;
-/// Stretches that are given back one by one; with more, all go back at once.
-const GAPS_MAX: usize = 64;
+/// Pages that are asked for together.
+const STATES_AT_ONCE: usize = 256;
 
 /// Private, zeroed, and not there until it is touched.
 #[derive(Debug)]
 pub(super) struct Ram {
     pub(super) region: Region,
     at: ptr::NonNull<u8>,
-    /// Reused by [`put_back`](Self::put_back): which pages are there.
+    /// The system's answer, a byte for each page. Kept only for its room.
     present: Vec<u8>,
 }
 
@@ -58,14 +58,11 @@ impl Ram {
 
     /// Keeps what is there now.
     pub(super) fn contents(&mut self) -> io::Result<Contents> {
-        self.see_what_is_there()?;
         let mut contents = Vec::new();
-        for page in 0..self.present.len() {
-            if is_there(self.present[page]) {
-                let bytes = &self.bytes()[page * PAGE..][..PAGE];
-                if bytes.iter().any(|byte| *byte != 0) {
-                    contents.push((page, Box::new(bytes.try_into().expect("a page's bytes"))));
-                }
+        for page in self.pages_there()? {
+            let bytes = &self.bytes()[page * PAGE..][..PAGE];
+            if bytes.iter().any(|byte| *byte != 0) {
+                contents.push((page, Box::new(bytes.try_into().expect("a page's bytes"))));
             }
         }
         Ok(Contents(contents))
@@ -73,34 +70,15 @@ impl Ram {
 
     /// Makes it again what it was, whatever was done to it: every page is written anew or given back to the system.
     pub(super) fn put_back(&mut self, contents: &Contents) -> io::Result<()> {
-        self.see_what_is_there()?;
-        let mut there = 0;
-        let mut gaps: Vec<(usize, usize)> = Vec::new();
-        let mut is_in_gap = false;
-        for (page, state) in self.present.iter().enumerate() {
-            match (is_there(*state), is_in_gap) {
-                (true, _) => {
-                    there += 1;
-                    is_in_gap = false;
-                }
-                (false, true) => gaps.last_mut().expect("in a gap").1 = page + 1,
-                (false, false) => {
-                    gaps.push((page, page + 1));
-                    is_in_gap = true;
-                }
-            }
-        }
-        if there > contents.0.len() + KEPT_PAGES_MAX || gaps.len() > GAPS_MAX {
+        let there = self.pages_there()?;
+        // What is not there may also be swapped out, where there is swap.
+        if there.len() > contents.0.len() + KEPT_PAGES_MAX || can_swap()? {
             self.advise(0, self.region.bytes as usize, libc::MADV_DONTNEED)?;
         } else {
-            // Not there may also mean swapped out.
-            for (from, to) in gaps {
-                self.advise(from * PAGE, (to - from) * PAGE, libc::MADV_DONTNEED)?;
-            }
             let mut saved = contents.0.iter().map(|(page, _)| *page).peekable();
-            for page in 0..self.present.len() {
+            for page in there {
                 while saved.next_if(|saved| *saved < page).is_some() {}
-                if is_there(self.present[page]) && saved.peek() != Some(&page) {
+                if saved.peek() != Some(&page) {
                     self.bytes_mut()[page * PAGE..][..PAGE].fill(0);
                 }
             }
@@ -111,11 +89,23 @@ impl Ram {
         Ok(())
     }
 
-    fn see_what_is_there(&mut self) -> io::Result<()> {
+    /// Pages that the system has given, rising: what was touched, and is not swapped out.
+    fn pages_there(&mut self) -> io::Result<Vec<usize>> {
         // SAFETY: asks about a mapping of this process; the answer has a byte per page, and so has the buffer.
         let outcome =
             unsafe { libc::mincore(self.at.as_ptr().cast(), self.region.bytes as usize, self.present.as_mut_ptr()) };
-        if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if outcome != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut pages = Vec::new();
+        for (index, states) in self.present.chunks(STATES_AT_ONCE).enumerate() {
+            // Most of a stretch is not there: look at many pages at once.
+            if is_there(states.iter().fold(0, |any, state| any | state)) {
+                let page = |(at, state): (usize, &u8)| is_there(*state).then_some(index * STATES_AT_ONCE + at);
+                pages.extend(states.iter().enumerate().filter_map(page));
+            }
+        }
+        Ok(pages)
     }
 
     fn advise(&self, from: usize, bytes: usize, advice: libc::c_int) -> io::Result<()> {
@@ -123,6 +113,17 @@ impl Ram {
         // SAFETY: within this mapping, whose contents are up to this very advice.
         let outcome = unsafe { libc::madvise(self.at.as_ptr().add(from).cast(), bytes, advice) };
         if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// Has the system a place to swap to, at this moment?
+fn can_swap() -> io::Result<bool> {
+    let mut info = MaybeUninit::<libc::sysinfo>::zeroed();
+    // SAFETY: the system fills a structure of its own layout.
+    match unsafe { libc::sysinfo(info.as_mut_ptr()) } {
+        // SAFETY: it was filled; and zeroes would be valid, too.
+        0 => Ok(unsafe { info.assume_init() }.totalswap != 0),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

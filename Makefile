@@ -14,8 +14,7 @@ setup: ## Install what is missing on this machine (asks for sudo only if needed)
 
 build: setup ## Build the binaries
 	@echo "building cryptlet (the first build compiles RocksDB and Wasmtime: about 25 minutes on two cores)"
-	@cargo build $(CARGO_FLAGS) --workspace --bins
-	@scripts/build-vm-guest
+	@scripts/build
 
 dev: build ## Start a dev node with an embedded cryptlet host and the example contracts; ARGS="--port 9545" adds flags
 	@exec "$$(scripts/target-dir)/release/cryptlet" node --dev $(ARGS)

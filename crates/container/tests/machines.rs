@@ -128,6 +128,74 @@ fn a_call_over_its_time_ends_with_its_machine_and_the_next_has_another() {
     assert_eq!(&call(&witness, b"next").output[..], b"next");
 }
 
+/// A program that answers through a door that is closed: what a cryptlet looks like that broke out and does what it must not.
+#[test]
+fn a_machine_that_dies_is_a_fault_of_its_call_and_of_nothing_else() {
+    if vm_provider(1).is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("cryptlet-worker");
+    std::fs::copy(worker().program, &program).unwrap();
+    let mut image = std::fs::read(VmProvider::image_beside(&worker().program)).unwrap();
+    // `mov dx, ANSWER` becomes `mov dx, CLOSED` (src/vm/layout.rs).
+    let places: Vec<usize> =
+        (0..image.len() - 4).filter(|at| image[*at..*at + 4] == [0x66, 0xba, 0x08, 0x00]).map(|at| at + 2).collect();
+    assert!(!places.is_empty(), "the program answers in another way");
+    places.into_iter().for_each(|at| image[at] = 24);
+    std::fs::write(VmProvider::image_beside(&program), image).unwrap();
+
+    let mut config = config(1);
+    config.command.program = program;
+    let provider = VmProvider::start(config).unwrap();
+    let workers = provider.worker_ids();
+    let (one, other) = (start(&provider, echo()), start(&provider, component("unreachable")));
+    for _ in 0..3 {
+        for container in [&one, &other] {
+            let fault = container.call(&invocation(container, b"hello"), &TERMS).unwrap_err();
+            assert!(matches!(fault, ContainerFault::MachineLost { .. }), "{fault}");
+            assert!(fault.to_string().contains("did something forbidden"), "{fault}");
+            assert_eq!(fault.reason(), UnavailableReason::NoInstance);
+        }
+    }
+    assert_eq!(provider.worker_ids(), workers, "the worker outlives its machines");
+}
+
+#[test]
+fn an_ordinary_user_has_machines_if_the_group_says_so() {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root || !Path::new("/usr/bin/setpriv").exists() || vm_provider(1).is_none() {
+        eprintln!(
+            "SKIPPED an_ordinary_user_has_machines_if_the_group_says_so: needs root, /usr/bin/setpriv and /dev/kvm"
+        );
+        return;
+    }
+    let group = std::os::unix::fs::MetadataExt::gid(&std::fs::metadata("/dev/kvm").unwrap());
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    let folder = tempfile::Builder::new().permissions(readable).tempdir_in("/tmp").unwrap();
+    let binary = folder.path().join("worker-itself");
+    std::fs::copy(worker().program, &binary).unwrap();
+    let start_as = |groups: &str| {
+        let wrapper = folder.path().join("cryptlet-worker");
+        let line =
+            format!("#!/bin/sh\nexec /usr/bin/setpriv --reuid=1000 --regid=1000 {groups} {}\n", binary.display());
+        std::fs::write(&wrapper, line).unwrap();
+        std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::copy(VmProvider::image_beside(&worker().program), VmProvider::image_beside(&wrapper)).unwrap();
+        let mut config = config(1);
+        config.command.program = wrapper;
+        VmProvider::start(config)
+    };
+    let provider = start_as(&format!("--groups={group}")).unwrap();
+    eprintln!("as an ordinary user, missing: {:?}", provider.stack().worker_sandbox.missing);
+    assert!(provider.stack().worker_sandbox.in_force.contains(&Protection::VirtualMachine));
+    assert_eq!(&call(&start(&provider, echo()), b"hello").output[..], b"hello");
+
+    let fault = start_as("--clear-groups").map(drop).unwrap_err();
+    assert!(fault.to_string().contains("/dev/kvm cannot be opened"), "{fault}");
+    assert!(fault.to_string().contains("group `kvm`"), "{fault}");
+}
+
 #[test]
 fn more_cryptlets_than_machines_take_turns() {
     let Some(provider) = vm_provider(1) else { return };

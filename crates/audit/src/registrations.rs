@@ -1,5 +1,6 @@
 //! `audit`: every registration and every record of an exported chain, as they were judged then, and as they would be judged today.
 
+mod authority;
 mod history;
 mod report;
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod author_args;
 mod data;
 mod dev;
 mod export;
@@ -21,6 +22,7 @@ mod progress;
 mod register;
 mod registry;
 mod registry_activate;
+mod registry_facts;
 mod registry_view;
 mod rpc;
 mod rpc_args;

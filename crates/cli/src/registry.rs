@@ -130,9 +130,12 @@ pub(crate) async fn register_utility(chain: &Chain, started: &Registered, terms:
     Ok(id)
 }
 
-/// Registers an instance of a cryptlet that is on the chain, anew if it is a renewal. Where it begins an epoch, the one before counts
-/// for so many blocks more.
+/// Registers an instance of a cryptlet that is on the chain, unless it is there already; anew if it is a renewal. Where it begins an epoch,
+/// the one before counts for so many blocks more.
 pub(crate) async fn register_instance(chain: &Chain, started: &Registered, grace_blocks: u32) -> Result<()> {
+    if instance_status(chain, started.registration_id).await? != InstanceStatus::Unknown {
+        return Ok(());
+    }
     let (created, previous) = (started.created.clone(), started.renews.unwrap_or_default().0);
     let epoch = chain
         .call(CRYPTLET_REGISTRY, &CryptletRegistry::cryptletCall { cryptletId: created.cryptletId })

@@ -24,7 +24,7 @@ use tower::Service;
 
 use crate::{
     account::{self, Account, Author},
-    args::AuthorArgs,
+    author_args::AuthorArgs,
     registry::{CryptletPolicy::CryptletPolicyErrors, CryptletRegistry::CryptletRegistryErrors},
 };
 

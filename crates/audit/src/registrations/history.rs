@@ -1,6 +1,6 @@
 //! What happened to registrations, collected from the events of blocks that were re-executed.
 
-use alloy_primitives::{Address, B256, Log};
+use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_sol_types::SolEventInterface;
 use cryptlet_attestation::{AcceptedVersions, ToleratedTcb};
 use cryptlet_node::types::ExecutedBlock;
@@ -46,8 +46,10 @@ pub(super) struct Authority {
 /// Who registered a utility cryptlet, and what was signed.
 #[derive(Clone, Debug)]
 pub(super) struct Publication {
+    pub(super) block: u64,
     pub(super) registration_hash: B256,
     pub(super) authorization: Authorization,
+    pub(super) identity_signature: Bytes,
 }
 
 /// Why a registration does not count any more.
@@ -117,8 +119,12 @@ impl History {
                 self.cryptlets.entry(event.cryptletId).or_default().name = event.name;
             }
             RegistryEvents::CryptletAuthorized(event) => {
-                let publication =
-                    Publication { registration_hash: event.registrationHash, authorization: event.authorization };
+                let publication = Publication {
+                    block: header.number,
+                    registration_hash: event.registrationHash,
+                    authorization: event.authorization,
+                    identity_signature: event.identitySignature,
+                };
                 self.cryptlets.entry(event.cryptletId).or_default().publication = Some(publication);
             }
             RegistryEvents::CryptletRevoked(event) => {

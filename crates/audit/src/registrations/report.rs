@@ -1,18 +1,16 @@
 //! The verdicts: then, and today.
 
-use super::history::{History, Publication, Registration};
+use super::{
+    authority::require_signatures,
+    history::{History, Registration},
+};
 use alloy_primitives::{Address, B256, Bytes, hex};
 use cryptlet_attestation::{
     AppraisalTerms, EvidenceFault, ToleratedTcb, appraise_under,
     evidence::{PROVIDER_SGX, PROVIDER_TDX, require_binding},
-    recover,
-    signature::{authorization_digest, keys_digest, recover_struct},
 };
 use cryptlet_node::chain_file::ReplayReport;
-use cryptlet_primitives::{
-    FabricDomain, FabricVersion, InstanceAuthorization, RegistrationId, Signature65,
-    abi::{Authorization, Claims},
-};
+use cryptlet_primitives::{FabricDomain, FabricVersion, RegistrationId, abi::Claims};
 use serde::Serialize;
 use std::fmt;
 
@@ -118,8 +116,7 @@ impl Audit {
 fn judge(item: &Registration, history: &History, domain: &FabricDomain, head: u64, today: &Today) -> Audited {
     let created = &item.created;
     let recorded = appraise(item, &created.collateral, domain, item.timestamp, item.tolerated_tcb)
-        .and_then(|claims| require_keys(item, domain).map(|()| claims))
-        .and_then(|claims| require_authority(item, history, domain).map(|()| claims));
+        .and_then(|claims| require_signatures(item, history, domain).map(|()| claims));
     let then = match &recorded {
         Ok(_) => Verdict { standing: Standing::Holds, reason: String::new() },
         Err(reason) => Verdict { standing: Standing::Bad, reason: reason.clone() },
@@ -165,68 +162,6 @@ fn appraise(
     let claims = appraise_under(&item.created.evidence, collateral, &terms).map_err(checked)?;
     require_binding(&claims, RegistrationId(item.id)).map_err(checked)?;
     Ok(claims)
-}
-
-/// The registration's id is the hash of its keys, and its own key signed them.
-fn require_keys(item: &Registration, domain: &FabricDomain) -> Result<(), String> {
-    let created = &item.created;
-    let keys = created.keys();
-    let hash = keys.registration_id().0;
-    if hash != item.id {
-        return Err(format!("its keys hash to {hash}, not to its id"));
-    }
-    let signature = signature_of(&created.keysSignature, "of its keys")?;
-    let signer = recover(keys_digest(&keys, domain), &signature).map_err(|fault| fault.to_string())?;
-    if signer != created.signer {
-        return Err(format!("its keys were signed by {signer}, not by {}", created.signer));
-    }
-    Ok(())
-}
-
-/// Whoever answers for the registration signed it, and whoever answers for its cryptlet signed that. What has code speaks by sending,
-/// which re-executing the block has shown.
-fn require_authority(item: &Registration, history: &History, domain: &FabricDomain) -> Result<(), String> {
-    if let Some(authority) = &item.authority {
-        let asked = InstanceAuthorization {
-            registrationId: item.id,
-            previous: authority.previous,
-            graceBlocks: authority.grace_blocks,
-            deadlineBlock: authority.authorization.deadlineBlock,
-        };
-        let signer = |signature: &Signature65| recover(authorization_digest(&asked, domain), signature);
-        require_signed(&authority.authorization, item.block, "its registration", signer)?;
-    }
-    let cryptlet = history.cryptlets.get(&item.created.cryptletId);
-    let Some(Publication { registration_hash, authorization }) = cryptlet.and_then(|life| life.publication.as_ref())
-    else {
-        return Ok(());
-    };
-    let signer = |signature: &Signature65| recover_struct(&domain.registry(), *registration_hash, signature);
-    require_signed(authorization, 0, "its cryptlet's registration", signer)
-}
-
-fn require_signed(
-    authorization: &Authorization,
-    block: u64,
-    what: &str,
-    signer: impl FnOnce(&Signature65) -> Result<Address, cryptlet_attestation::SignatureFault>,
-) -> Result<(), String> {
-    let Authorization { registrar, deadlineBlock: deadline, signature } = authorization;
-    if block > *deadline {
-        return Err(format!("{what} was authorized until block {deadline} and made in block {block}"));
-    }
-    if signature.is_empty() {
-        return Ok(());
-    }
-    let found = signer(&signature_of(signature, "of its registrar")?).map_err(|fault| fault.to_string())?;
-    if found != *registrar {
-        return Err(format!("{what} was signed by {found}, not by {registrar}"));
-    }
-    Ok(())
-}
-
-fn signature_of(bytes: &[u8], what: &str) -> Result<Signature65, String> {
-    bytes.try_into().map(Signature65).map_err(|_| format!("the signature {what} has {} bytes", bytes.len()))
 }
 
 /// What a registry and a policy as they are at the head, and a verifier with today's clock and collateral, would say.

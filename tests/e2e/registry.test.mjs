@@ -1,12 +1,12 @@
 // What the registry's and auditor's commands say while an administrator revokes a provider and takes it back, and a chain that is
 // ruled by two of three.
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Contract, HDNodeWallet, JsonRpcProvider, Mnemonic, Wallet } from 'ethers';
-import { audit, cryptlet, rpc, run, start, startDevNode } from './support/node.mjs';
+import { audit, cryptlet, root, rpc, run, start, startDevNode } from './support/node.mjs';
 import { artifact } from './support/swap.mjs';
 
 const POLICY = '0x000000000000000000000000000000000000cd02';
@@ -92,6 +92,31 @@ test('what is accepted again can be called again', async () => {
   await (await policy.setProviderAccepted(SOFTWARE, true)).wait();
   assert.equal((await explain('equity-tools')).callable, true);
   assert.equal((await invoke()).code, 0);
+});
+
+test('where activation is not automatic the administrator activates by name, and what was revoked while it waited never counts', async () => {
+  await (await policy.setActivationAutomatic(false)).wait();
+  const folders = ['one', 'two'].map(inside);
+  for (const [index, copy] of folders.entries()) {
+    await cp(path.join(root, 'examples/equity-tools'), copy, { recursive: true });
+    const config = JSON.parse(await readFile(path.join(copy, 'config.json'), 'utf8'));
+    await writeFile(path.join(copy, 'config.json'), JSON.stringify({ ...config, name: `waiting-${index}` }));
+    const { code, stdout, stderr } = await run(cryptlet, ['register', copy, '--rpc-url', node.ready.http]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /waits to be activated: cryptlet registry activate 0x[0-9a-f]{64}/);
+  }
+  assert.equal((await explain('waiting-0')).callable, false);
+  assert.match(await registry('activate', 'waiting-0'), /^instance 0x[0-9a-f]{64} counts from the next block on\n$/);
+  assert.equal((await explain('waiting-0')).callable, true);
+
+  const operator = policy.runner;
+  const chain = new Contract('0x000000000000000000000000000000000000cd01', artifact('CryptletRegistry').abi, operator);
+  const [waiting] = (await explain('waiting-1')).instances;
+  await (await chain.revokeInstance(waiting.registrationId, 'not our machine')).wait();
+  const late = await run(cryptlet, ['registry', 'activate', waiting.registrationId, '--rpc-url', node.ready.http]);
+  assert.notEqual(late.code, 0);
+  assert.match(late.stderr, /does not wait to be activated: it is Revoked/);
+  await (await policy.setActivationAutomatic(true)).wait();
 });
 
 test('a chain may be ruled by two of three from its first block on', async () => {

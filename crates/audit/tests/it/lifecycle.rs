@@ -24,6 +24,8 @@ sol! {
         function revokeEndorser(address endorser, string reason) external;
         function setMeasurementListed(uint16 provider, bytes32 measurement, bool isListed) external;
         function setEndorserListed(address endorser, bool isListed) external;
+        function setActivationAutomatic(bool isAutomatic) external;
+        function setAcceptedVersions(uint8 container, uint32 minimum, uint32 maximum) external;
     }
 }
 
@@ -198,6 +200,40 @@ async fn a_registration_is_renewed_with_the_same_keys_and_revoked_with_its_renew
     // Evidence itself grows old: the same chain, a hundred years on, and as it was on its own day.
     let later = json_of(&audit(&[&"audit", &file, &"--json", &"--at", &"5000000000"]));
     assert_eq!(later["badThen"], 0, "{later}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_pending_to_an_auditor_and_what_runs_in_a_refused_version_is_bad_now() {
+    let chain = Chain::start(fast_limits(), fast_config()).await;
+    operate(&chain, CRYPTLET_POLICY, Policy::setActivationAutomaticCall { isAutomatic: false }).await;
+    let [activated, waiting] = [0x52, 0x53].map(|key| instance(&chain, key, |keys| keys.container = 2));
+    for fresh in [&activated, &waiting] {
+        let authorization = fresh.authorized(B256::ZERO, 0);
+        let register = ICryptletRegistry::registerInstanceCall { created: fresh.created(), authorization };
+        operate(&chain, CRYPTLET_REGISTRY, register).await;
+    }
+    let id = activated.keys.registration_id().0;
+    operate(&chain, CRYPTLET_REGISTRY, ICryptletRegistry::activateInstanceCall { registrationId: id }).await;
+    let activated_block = chain.node.head().number + 1;
+    // No wasm of this version counts from the next block on; processes do.
+    let refuse = Policy::setAcceptedVersionsCall { container: 1, minimum: 99_000_000, maximum: 0 };
+    operate(&chain, CRYPTLET_POLICY, refuse).await;
+    assert_eq!(call(&chain, "refused").await.0, ResultStatus::Unavailable);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = export_all(&chain, &folder).await;
+    let output = audit(&[&"audit", &file, &"--json", &"--at", &"1800000000"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let answer = json_of(&output);
+    let standing = |id: B256| find(&answer, id)["now"]["standing"].clone();
+    assert_eq!(standing(id), "holds");
+    assert_eq!(find(&answer, id)["activatedBlock"], activated_block);
+    let waits = find(&answer, waiting.keys.registration_id().0);
+    assert_eq!((&waits["now"]["standing"], &waits["activatedBlock"]), (&"pending".into(), &Value::Null), "{waits}");
+    let refused = find(&answer, chain.fabric.keys.registration_id().0);
+    assert_eq!((&refused["then"]["standing"], &refused["now"]["standing"]), (&"holds".into(), &"bad".into()));
+    assert!(refused["now"]["reason"].as_str().expect("text").contains("accepts 99.0.0 and later"), "{refused}");
+    assert_eq!(refused["registrar"], dev_operator().address().to_string().to_lowercase());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,11 +70,17 @@ impl Ram {
 
     /// Makes it again what it was, whatever was done to it: every page is written anew or given back to the system.
     pub(super) fn put_back(&mut self, contents: &Contents) -> io::Result<()> {
+        self.put_back_where(contents, can_swap()?)
+    }
+
+    fn put_back_where(&mut self, contents: &Contents, can_swap: bool) -> io::Result<()> {
         let there = self.pages_there()?;
-        // What is not there may also be swapped out, where there is swap.
-        if there.len() > contents.0.len() + KEPT_PAGES_MAX || can_swap()? {
+        if there.len() > contents.0.len() + KEPT_PAGES_MAX {
             self.advise(0, self.region.bytes as usize, libc::MADV_DONTNEED)?;
         } else {
+            if can_swap {
+                self.give_back_all_but(&there)?;
+            }
             let mut saved = contents.0.iter().map(|(page, _)| *page).peekable();
             for page in there {
                 while saved.next_if(|saved| *saved < page).is_some() {}
@@ -85,6 +91,18 @@ impl Ram {
         }
         for (page, bytes) in &contents.0 {
             self.bytes_mut()[page * PAGE..][..PAGE].copy_from_slice(&bytes[..]);
+        }
+        Ok(())
+    }
+
+    /// What is not there may also be swapped out.
+    fn give_back_all_but(&self, there: &[usize]) -> io::Result<()> {
+        let mut next = 0;
+        for page in there.iter().copied().chain([self.present.len()]) {
+            if page > next {
+                self.advise(next * PAGE, (page - next) * PAGE, libc::MADV_DONTNEED)?;
+            }
+            next = page + 1;
         }
         Ok(())
     }
@@ -152,12 +170,12 @@ mod tests {
         let before = ram.bytes().to_vec();
         let floods: [&[usize]; 4] =
             [&[0, 5, 6], &[2999], &(0..200).map(|page| page * 15).collect::<Vec<_>>(), &(0..3000).collect::<Vec<_>>()];
-        for flood in floods {
+        for (flood, can_swap) in floods.into_iter().flat_map(|flood| [(flood, false), (flood, true)]) {
             for page in flood {
                 ram.bytes_mut()[page * PAGE..][..PAGE].fill(9);
             }
-            ram.put_back(&contents).unwrap();
-            assert!(ram.bytes() == before);
+            ram.put_back_where(&contents, can_swap).unwrap();
+            assert!(ram.bytes() == before, "{} pages, swap: {can_swap}", flood.len());
         }
     }
 }

@@ -129,7 +129,7 @@ fn start(folder: &Path, workers: NonZeroUsize) -> Result<(Host, Arc<ProcessProvi
     let mut config = ProcessConfig::new(WorkerCommand { program, arguments: vec!["worker".into()] });
     config.pool.workers = workers;
     config.signers = workers;
-    config.cache = Some(ArtefactCache::open(&folder.join("compiled"), [7; 32])?);
+    config.cache = Some(ArtefactCache::open(folder.join("compiled"), [7; 32])?);
     let provider = Arc::new(ProcessProvider::start(config)?);
     let parts = HostParts {
         launcher: Arc::new(WasmLauncher::over(provider.clone())),

@@ -165,9 +165,7 @@ fn a_machine_that_dies_is_a_fault_of_its_call_and_of_nothing_else() {
 fn an_ordinary_user_has_machines_if_the_group_says_so() {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root || !Path::new("/usr/bin/setpriv").exists() || vm_provider(1).is_none() {
-        eprintln!(
-            "SKIPPED an_ordinary_user_has_machines_if_the_group_says_so: needs root, /usr/bin/setpriv and /dev/kvm"
-        );
+        say_skipped("an_ordinary_user_has_machines_if_the_group_says_so: needs root, /usr/bin/setpriv and /dev/kvm");
         return;
     }
     let group = std::os::unix::fs::MetadataExt::gid(&std::fs::metadata("/dev/kvm").unwrap());

@@ -32,6 +32,9 @@ use guest::{
 use layout::{CODE, port};
 use wasmtime::{Config, Engine, component::Component};
 
+/// What the host writes into the mailbox.
+type Request = (CallInputs, Vec<u8>);
+
 /// Called by [`platform::_start`] with what the host put into two registers: bytes of code, and the probe to try instead.
 fn main(code_bytes: usize, probe: u32) -> ! {
     probes::run(probe);
@@ -66,7 +69,7 @@ fn engine() -> wasmtime::Result<Engine> {
 
 /// One call: the request lies in the mailbox, the answer goes there.
 fn answer(guest: &Guest) -> ! {
-    let request: Result<((CallInputs, Vec<u8>), &[u8]), _> = postcard::take_from_bytes(door::mailbox());
+    let request: postcard::Result<(Request, &[u8])> = postcard::take_from_bytes(door::mailbox());
     let Ok(((inputs, input), _)) = request else { panic!("the host's request is none") };
     let answer = guest.call(&inputs, input, Arc::new(LogDoor));
     door::end(port::ANSWER, &answer)

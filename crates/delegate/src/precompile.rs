@@ -43,23 +43,23 @@ pub struct DelegatePrecompiles<P = EthPrecompiles> {
 pub struct MovedPrecompiles {
     /// What an address is now: the precompile that was at the other one, or none.
     now: HashMap<Address, Option<Address>>,
-    warm: AddressSet,
+    /// Where they were. These addresses stay warm, and no others become so (geth: `ActivePrecompiles`).
+    originals: AddressSet,
 }
 
 impl MovedPrecompiles {
     /// Nothing is moved yet; `addresses` are those of the precompiles.
     pub fn new(addresses: &AddressSet) -> Self {
-        Self { now: HashMap::default(), warm: addresses.clone() }
+        Self { now: HashMap::default(), originals: addresses.clone() }
     }
 
     /// Is there a precompile at this address?
     pub fn contains(&self, address: &Address) -> bool {
-        self.warm.contains(address)
+        self.now.get(address).map_or_else(|| self.originals.contains(address), Option::is_some)
     }
 
     /// Takes the precompile at `address` away; what the state has there runs instead.
     pub fn remove(&mut self, address: Address) {
-        self.warm.remove(&address);
         self.now.insert(address, None);
     }
 
@@ -69,7 +69,6 @@ impl MovedPrecompiles {
             return false;
         }
         let original = self.now.get(&from).copied().flatten().unwrap_or(from);
-        self.warm.insert(to);
         self.now.insert(to, Some(original));
         true
     }
@@ -132,7 +131,7 @@ where
     }
 
     fn warm_addresses(&self) -> &AddressSet {
-        self.moved.as_ref().map_or_else(|| self.inner.warm_addresses(), |moved| &moved.warm)
+        self.moved.as_ref().map_or_else(|| self.inner.warm_addresses(), |moved| &moved.originals)
     }
 
     fn contains(&self, address: &Address) -> bool {

@@ -1,11 +1,15 @@
 //! State overrides of simulations: accounts and storage, and precompiles that are moved or replaced by code.
 
-use alloy::rpc::types::state::StateOverride;
+use crate::execute::BlockState;
+use alloy::rpc::types::state::{AccountOverride, StateOverride};
 use alloy_evm::overrides::{StateOverrideError, apply_state_overrides};
 use alloy_primitives::Address;
 use cryptlet_delegate::MovedPrecompiles;
-use revm::{Database, DatabaseCommit};
-use std::fmt::Display;
+use revm::{
+    Database,
+    state::{Account, AccountInfo, EvmStorageSlot, TransactionId},
+};
+use std::{borrow::Cow, fmt::Display};
 
 /// Why overrides cannot be applied. The words are geth's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,22 +63,50 @@ pub(super) fn move_precompiles(
     Ok(())
 }
 
-/// Writes the overridden accounts into the state.
-pub(super) fn apply<DB>(overrides: StateOverride, database: &mut DB) -> Result<(), OverrideError>
-where
-    DB: Database<Error: Display> + DatabaseCommit,
-{
-    apply_state_overrides(overrides, database).map_err(|error| match error {
+/// Writes the overridden accounts into the state. One that is left empty exists all the same, with the storage it had, as in
+/// geth; for a database, an account that a transaction leaves empty is gone (EIP-161).
+pub(super) fn apply(overrides: StateOverride, database: &mut BlockState) -> Result<(), OverrideError> {
+    let unread = |error: &dyn Display| OverrideError::Other(error.to_string());
+    let mut others = StateOverride::default();
+    for (address, account) in overrides {
+        let before = database.basic(address).map_err(|error| unread(&error))?.unwrap_or_default();
+        if !leaves_empty(&before, &account) {
+            others.insert(address, account);
+            continue;
+        }
+        let slots = account.state_diff.unwrap_or_default().into_iter();
+        // The slot is taken for changed if it is not what it was, so what it was is said to be something else.
+        let slots = slots.map(|(slot, value)| {
+            (slot.into(), EvmStorageSlot::new_changed((!value).into(), value.into(), TransactionId::ZERO))
+        });
+        let mut empty = Account::default().with_storage(slots);
+        empty.mark_touch();
+        let cached = database.load_cache_account(address).map_err(|error| unread(&error))?;
+        let transition = cached.change(Cow::Owned(empty));
+        database.apply_transition([(address, transition)]);
+    }
+    apply_state_overrides(others, database).map_err(|error| match error {
         StateOverrideError::BothStateAndStateDiff(address) => OverrideError::BothStateAndDiff(address),
         StateOverrideError::InvalidBytecode(error) => OverrideError::Other(error.to_string()),
         StateOverrideError::Database(error) => OverrideError::Other(error.to_string()),
     })
 }
 
+/// Is there nothing of the account any more when it is overridden so, except the storage that it has?
+fn leaves_empty(before: &AccountInfo, account: &AccountOverride) -> bool {
+    let AccountOverride { balance, nonce, code, state, state_diff, move_precompile_to: _ } = account;
+    let says_something = balance.is_some() || nonce.is_some() || code.is_some() || state_diff.is_some();
+    let has_code = code.as_ref().map_or(!before.is_empty_code_hash(), |code| !code.is_empty());
+    says_something
+        && state.is_none()
+        && balance.unwrap_or(before.balance).is_zero()
+        && nonce.unwrap_or(before.nonce) == 0
+        && !has_code
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy::rpc::types::state::AccountOverride;
     use alloy_primitives::map::AddressSet;
 
     const ECRECOVER: Address = Address::with_last_byte(1);

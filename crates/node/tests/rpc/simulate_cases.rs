@@ -11,7 +11,7 @@ const CASES: &str = include_str!("../../../../tests/vectors/simulate-v1.io");
 
 /// Of execution-apis `tests/genesis.json` (commit 10f58fbface95676780ee7328091a494e9584a6e), but merged from the start,
 /// without old system contracts, and with what transactions have left on hive's chains where a case sees it: slot 0 of
-/// 0x7dcd… and of 0xeda8…, and an account 0x0 that is not empty.
+/// 0x7dcd… and of 0xeda8…, that 0xeda8… has delegated to 0x7dcd…, and an account 0x0 that is not empty.
 const GENESIS: &str = include_str!("../../../../tests/vectors/simulate-v1-genesis.json");
 
 /// Seconds between two blocks.
@@ -25,6 +25,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "newer cases have -38012 with the same words (basefee-too-low-with-validation-38012)",
     ),
     ("ethSimulate-empty-with-block-num-set-firstblock", "*", "block 1 of hive's chain is one of proof of work"),
+    (
+        "ethSimulate-overflow-nonce",
+        "*",
+        "geth lets a nonce that is not checked wrap around to 0; EIP-2681 has none above 2^64-2",
+    ),
     ("ethSimulate-instrict-gas-38013", "error.message", "Amsterdam asks for 12000 gas where others ask for 21000"),
     (
         "ethSimulate-move-two-non-precompiles-accounts-to-same",

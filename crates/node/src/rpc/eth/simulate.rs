@@ -118,8 +118,9 @@ fn show_call(call: SimulatedCall, log: impl Fn((u64, alloy_primitives::Log)) -> 
     let (status, return_data, error) = match call.result {
         CallResult::Success(output) => (true, output, None),
         CallResult::Revert(output) => {
-            let error = SimulateError { code: REVERTED, message: revert_message(&output), data: Some(output.clone()) };
-            (false, output, Some(error))
+            // What it reverted with stands in the error alone, as in geth.
+            let error = SimulateError { code: REVERTED, message: revert_message(&output), data: Some(output) };
+            (false, Bytes::new(), Some(error))
         }
         CallResult::Halt(message) => {
             let error = SimulateError { code: SimulateError::VM_EXECUTION_ERROR_CODE, message, data: None };

@@ -42,7 +42,7 @@ use revm::{
     context::TxEnv,
     context_interface::{
         block::BlobExcessGasAndPrice,
-        result::{EVMError, HaltReason, ResultAndState},
+        result::{EVMError, HaltReason, InvalidTransaction, ResultAndState},
     },
     database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
     database_interface::DatabaseCommitExt,
@@ -277,6 +277,14 @@ impl<'a> Sequence<'a> {
         evm.ctx_mut().block.basefee = if is_free { 0 } else { base_fee };
         let calls_max = self.shared.spec.limits().map_or(0, |limits| limits.calls_per_transaction_max);
         let first_log = evm.components().1.next_index();
+        let refused = |error: InvalidTransaction| {
+            let reason = words::refusal(&error, &tx, base_fee);
+            SequenceError::Refused { error, reason, gas: tx.gas_limit }
+        };
+        // EIP-2681. Looked at before the fees, as in geth.
+        if self.validation && tx.nonce == u64::MAX {
+            return Err(refused(InvalidTransaction::NonceOverflowInTransaction));
+        }
         let mut rehearsal = Rehearsal::new();
         for _ in 0..=2 * u64::from(calls_max) {
             evm.components_mut().1.restart(first_log);
@@ -289,10 +297,7 @@ impl<'a> Sequence<'a> {
                     self.check_time()?;
                 }
                 SimulateOutcome::Failed(error) => return Err(unreadable(error).into()),
-                SimulateOutcome::Invalid(EVMError::Transaction(error)) => {
-                    let reason = words::refusal(&error, &tx, base_fee);
-                    return Err(SequenceError::Refused { error, reason, gas: tx.gas_limit });
-                }
+                SimulateOutcome::Invalid(EVMError::Transaction(error)) => return Err(refused(error)),
                 SimulateOutcome::Invalid(error) => return Err(unreadable(error).into()),
             }
         }

@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `scripts/bench [delegate] [calls] [containers] [fabric] [replay] [monte-carlo] [transfers] [rpc] [dev-day] [blocks] [store] [million]`.
+//! `scripts/bench [delegate] [calls] [containers] [fabric] [replay] [monte-carlo] [transfers] [rpc] [starts] [singles] [burst] [growth] [blocks] [store] [million]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
@@ -22,10 +22,11 @@ mod testbed;
 mod transfers;
 
 use anyhow::{Context, Result, bail};
+use dev_day::Part;
 use std::path::Path;
 use table::Section;
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 15] = [
     "delegate",
     "calls",
     "containers",
@@ -34,13 +35,16 @@ const NAMES: [&str; 12] = [
     "monte-carlo",
     "transfers",
     "rpc",
-    "dev-day",
+    "starts",
+    "singles",
+    "burst",
+    "growth",
     "blocks",
     "store",
     "million",
 ];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls containers fabric replay monte-carlo transfers rpc dev-day blocks store million (default: all)\n\
+    sections: delegate calls containers fabric replay monte-carlo transfers rpc starts singles burst growth blocks store million (default: all)\n\
     --write: write docs/benchmarks.md (needs all sections)";
 
 /// The node's allocator, so that what runs in process costs what it costs there.
@@ -95,7 +99,10 @@ async fn run(name: &str) -> Result<Vec<Section>> {
         "monte-carlo" => monte_carlo::run().await,
         "transfers" => transfers::run().await,
         "rpc" => rpc_load::run().await,
-        "dev-day" => dev_day::run().await,
+        "starts" => dev_day::run(Part::Starts).await,
+        "singles" => dev_day::run(Part::OneAtATime).await,
+        "burst" => dev_day::run(Part::Burst).await,
+        "growth" => dev_day::run(Part::Growth).await,
         "blocks" => blocks::run().await,
         "store" => tokio::task::spawn_blocking(store_cost::run).await?,
         _ => blocks::run_million().await,

@@ -1,7 +1,7 @@
 //! Whose word a registration is, and with which keys it is given: one named on the command line, or one in a vault.
 
 use crate::{
-    author_args::{AuthorArgs, KeyAction, KeyArgs},
+    args::{AuthorArgs, KeyAction, KeyArgs},
     dev,
     host_parts::open_vault,
     logs,

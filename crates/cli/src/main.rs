@@ -2,7 +2,6 @@
 
 mod account;
 mod args;
-mod author_args;
 mod data;
 mod dev;
 mod export;
@@ -17,7 +16,6 @@ mod logs;
 mod metrics;
 mod node;
 mod package;
-mod package_args;
 mod progress;
 mod register;
 mod registry;
@@ -25,7 +23,6 @@ mod registry_activate;
 mod registry_facts;
 mod registry_view;
 mod rpc;
-mod rpc_args;
 mod signals;
 mod state_file;
 

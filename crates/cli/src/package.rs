@@ -4,8 +4,8 @@ mod check;
 mod show;
 
 use crate::{
+    args::{BuildArgs, InspectArgs, LayoutArgs, OciArgs, PackageAction, PackageArgs, PullArgs, PushArgs},
     logs,
-    package_args::{BuildArgs, InspectArgs, LayoutArgs, OciArgs, PackageAction, PackageArgs, PullArgs, PushArgs},
 };
 use anyhow::{Context, Result};
 use cryptlet_host::{

@@ -24,7 +24,7 @@ use tower::Service;
 
 use crate::{
     account::{self, Account, Author},
-    author_args::AuthorArgs,
+    args::AuthorArgs,
     registry::{CryptletPolicy::CryptletPolicyErrors, CryptletRegistry::CryptletRegistryErrors},
 };
 

@@ -1,7 +1,7 @@
 //! `cryptlet package check`: what an author would be told at registration, beforehand.
 #![expect(clippy::print_stdout, reason = "this is the answer of the command")]
 
-use crate::package_args::CheckArgs;
+use crate::args::CheckArgs;
 use anyhow::Result;
 use cryptlet_container::{
     Configured, ContainerFault, ProcessConfig, ProcessProvider, WorkerCommand,

@@ -1,6 +1,6 @@
 //! Flags that say in whose name a registration is made, and of `cryptlet key`.
 
-use crate::args::{OutputArgs, VaultArgs};
+use super::{OutputArgs, VaultArgs};
 use alloy::primitives::B256;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

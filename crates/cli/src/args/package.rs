@@ -1,6 +1,6 @@
 //! The command line of `cryptlet package`.
 
-use crate::args::OutputArgs;
+use super::OutputArgs;
 use alloy::primitives::B256;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

@@ -7,9 +7,9 @@ use cryptlet_attestation::{
 use cryptlet_primitives::{FabricDomain, abi::SoftwareEvidence};
 use proptest::prelude::*;
 
-const NOW: u64 = 1_700_000_000;
+pub const NOW: u64 = 1_700_000_000;
 
-fn evidence(change: impl FnOnce(&mut SoftwareEvidence)) -> Vec<u8> {
+pub fn evidence(change: impl FnOnce(&mut SoftwareEvidence)) -> Vec<u8> {
     let mut evidence = SoftwareEvidence {
         provider: 1,
         isolation: 1,

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod evidence;
+mod mutations;
 mod quotes;
 mod records;
 mod registrars;

@@ -18,7 +18,7 @@ use std::{path::PathBuf, sync::LazyLock};
 const SGX: u16 = 2;
 const TDX: u16 = 3;
 /// 1 July 2025: the collateral of `sgx_quote` and `tdx_quote` is in force.
-const JULY_2025: u64 = 1_751_328_000;
+pub const JULY_2025: u64 = 1_751_328_000;
 /// 1 March 2026: that of `tdx_quote_outdated` is.
 const MARCH_2026: u64 = 1_772_323_200;
 /// 20 October 2026: that of `tdx_quote_td15ex` is.
@@ -28,14 +28,14 @@ const REPORT: usize = 48;
 
 /// A recorded quote with its collateral, and the provider that it is of.
 #[derive(Clone)]
-struct Recorded {
+pub struct Recorded {
     provider: u16,
     quote: Vec<u8>,
-    collateral: QuoteCollateral,
+    pub collateral: QuoteCollateral,
 }
 
-static SGX_QUOTE: LazyLock<Recorded> = LazyLock::new(|| Recorded::read(SGX, "sgx_quote"));
-static TDX_QUOTE: LazyLock<Recorded> = LazyLock::new(|| Recorded::read(TDX, "tdx_quote"));
+pub static SGX_QUOTE: LazyLock<Recorded> = LazyLock::new(|| Recorded::read(SGX, "sgx_quote"));
+pub static TDX_QUOTE: LazyLock<Recorded> = LazyLock::new(|| Recorded::read(TDX, "tdx_quote"));
 static OUTDATED: LazyLock<Recorded> = LazyLock::new(|| Recorded::read(TDX, "tdx_quote_outdated"));
 static EXTENDED: LazyLock<Recorded> = LazyLock::new(|| Recorded::read(TDX, "tdx_quote_td15ex"));
 
@@ -58,7 +58,7 @@ impl Recorded {
         changed
     }
 
-    fn evidence(&self) -> Vec<u8> {
+    pub fn evidence(&self) -> Vec<u8> {
         QuoteEvidence { provider: self.provider, quote: self.quote.clone().into() }.abi_encode()
     }
 
@@ -77,6 +77,13 @@ impl Recorded {
             other => panic!("not a fault of the quote: {other:?}"),
         }
     }
+}
+
+/// What evidence of the recorded SGX platform means where its state is tolerated.
+pub fn tolerated_claims(evidence: &[u8], collateral: &[u8]) -> Option<Vec<u8>> {
+    let tolerated_tcb = ToleratedTcb::default().with(TcbStatus::ConfigurationAndSwHardeningNeeded);
+    let terms = AppraisalTerms { domain: &DOMAIN, now_s: JULY_2025, tolerated_tcb };
+    appraise_under(evidence, collateral, &terms).ok().map(|claims| claims.abi_encode())
 }
 
 #[test]

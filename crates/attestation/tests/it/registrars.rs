@@ -13,7 +13,7 @@ use cryptlet_primitives::{
     typed_data::UtilityRegistration,
 };
 
-fn authorization() -> InstanceAuthorization {
+pub fn authorization() -> InstanceAuthorization {
     InstanceAuthorization {
         registrationId: B256::repeat_byte(1),
         previous: B256::repeat_byte(2),
@@ -22,7 +22,7 @@ fn authorization() -> InstanceAuthorization {
     }
 }
 
-fn utility() -> UtilityRegistration {
+pub fn utility() -> UtilityRegistration {
     UtilityRegistration {
         publisher: Address::repeat_byte(1),
         name: "tools".to_owned(),
@@ -42,7 +42,7 @@ fn utility() -> UtilityRegistration {
     }
 }
 
-fn keys() -> InstanceKeys {
+pub fn keys() -> InstanceKeys {
     InstanceKeys {
         cryptletId: B256::repeat_byte(1),
         codeDigest: B256::repeat_byte(2),

@@ -14,7 +14,7 @@ use cryptlet_attestation::{
 use cryptlet_primitives::abi::{Claims, TpmEndorsement, TpmEvidence};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 
-const NOW: u64 = 1_700_000_000;
+pub const NOW: u64 = 1_700_000_000;
 const NONCE: B256 = B256::repeat_byte(0x42);
 /// fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign.
 const ATTRIBUTES: u32 = 0x0005_0072;
@@ -110,6 +110,11 @@ impl Parts {
     fn appraise(&self) -> Result<Claims, EvidenceFault> {
         appraise(&self.evidence().abi_encode(), &self.endorsement().abi_encode(), &DOMAIN, NOW)
     }
+}
+
+/// Evidence and endorsement that are believed.
+pub fn encoded() -> (Vec<u8>, Vec<u8>) {
+    (parts().evidence().abi_encode(), parts().endorsement().abi_encode())
 }
 
 fn fault(change: impl FnOnce(&mut Parts)) -> EvidenceFault {

@@ -11,8 +11,8 @@ use alloy::primitives::{Address, B256};
 use anyhow::{Context, Result, anyhow};
 use cryptlet_container::{ArtefactCache, ProcessConfig, ProcessProvider, WorkerCommand};
 use cryptlet_host::{
-    ChainFacts, ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, Package, Registered, SystemClock,
-    SystemEntropy, WasmLauncher,
+    ChainFacts, ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, Package, RegionLauncher,
+    Registered, SystemClock, SystemEntropy,
 };
 use cryptlet_primitives::{CodeDigest, FabricDomain};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -132,7 +132,7 @@ fn start(folder: &Path, workers: NonZeroUsize) -> Result<(Host, Arc<ProcessProvi
     config.cache = Some(ArtefactCache::open(folder.join("compiled"), [7; 32])?);
     let provider = Arc::new(ProcessProvider::start(config)?);
     let parts = HostParts {
-        launcher: Arc::new(WasmLauncher::over(provider.clone())),
+        launcher: Arc::new(RegionLauncher::over(provider.clone())),
         vault: Arc::new(FileVault::open_insecure_dev(folder, &SystemEntropy)?),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

@@ -16,7 +16,7 @@ use cryptlet_attestation::signature::{authorization_digest, utility_digest};
 use cryptlet_container::{ProcessConfig, ProcessProvider, WorkerCommand};
 use cryptlet_host::{
     Anchor, ChainFacts, ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, Package, PackageRef,
-    Registered, SystemClock, SystemEntropy, WasmLauncher,
+    RegionLauncher, Registered, SystemClock, SystemEntropy,
 };
 use cryptlet_node::{
     ChainSpec, Fabric, Node, NodeConfig, NodeHandle,
@@ -306,7 +306,7 @@ async fn start_host(folder: &Path) -> Result<(Host, Arc<ProcessProvider>)> {
         std::fs::create_dir_all(&folder)?;
         let entropy = Arc::new(SystemEntropy);
         let parts = HostParts {
-            launcher: Arc::new(WasmLauncher::over(provider.clone())),
+            launcher: Arc::new(RegionLauncher::over(provider.clone())),
             vault: Arc::new(FileVault::open_insecure_dev(&folder, entropy.as_ref())?),
             clock: Arc::new(SystemClock),
             entropy,

@@ -4,8 +4,8 @@ use crate::args::{Isolation, VaultArgs};
 use anyhow::{Context, Result, ensure};
 use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
-    FileVault, HostParts, Pkcs11Uri, Pkcs11Vault, ScryptCost, SecretString, SystemClock, SystemEntropy, Vault,
-    WasmLauncher, vault::pkcs11::VaultCommand,
+    FileVault, HostParts, Pkcs11Uri, Pkcs11Vault, RegionLauncher, ScryptCost, SecretString, SystemClock, SystemEntropy,
+    Vault, vault::pkcs11::VaultCommand,
 };
 use std::{fs::File, io::Read, net::SocketAddr, num::NonZeroUsize, path::Path, sync::Arc};
 use zeroize::Zeroizing;
@@ -29,8 +29,8 @@ pub(crate) fn host_parts(
     };
     let command = WorkerCommand { program: std::env::current_exe()?, arguments: vec!["worker".into()] };
     let start = match isolation {
-        Isolation::Process => WasmLauncher::in_processes,
-        Isolation::Vm => WasmLauncher::in_machines,
+        Isolation::Process => RegionLauncher::in_processes,
+        Isolation::Vm => RegionLauncher::in_machines,
     };
     let launcher = start(command, workers, &folder.join("compiled"), vault.as_ref(), entropy.as_ref())?;
     Ok(HostParts { launcher: Arc::new(launcher), vault, clock: Arc::new(SystemClock), entropy })

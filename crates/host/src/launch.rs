@@ -1,8 +1,8 @@
 //! The seam to the containers: what the host needs of whatever runs a cryptlet.
 
-mod wasm;
+mod regions;
 
-pub use wasm::WasmLauncher;
+pub use regions::RegionLauncher;
 
 use alloy_primitives::B256;
 use cryptlet_container::GuestCode;

@@ -37,7 +37,7 @@ pub use error::HostError;
 pub use factory::{FACTORY_NAME, FACTORY_OUTPUT_BYTES_MAX, FACTORY_UNITS, factory_code_digest};
 pub use host::{CryptletSummary, Host, HostParts, InstanceSummary, enroll_offline, federate_offline};
 pub use identity::{ClientIdentity, Role};
-pub use launch::{Anchor, WasmLauncher};
+pub use launch::{Anchor, RegionLauncher};
 pub use package::{Package, PackageRef};
 pub use pages::Page;
 pub use registration::{ChainFacts, Registered};

@@ -10,8 +10,8 @@ mod support;
 
 use alloy_primitives::Address;
 use cryptlet_host::{
-    ClientIdentity, ClientOptions, Clock, Entropy, FabricClient, FileVault, Host, HostConfig, HostParts, Role,
-    SignedDescriptor, SystemClock, SystemEntropy, WasmLauncher, enroll_offline, federate_offline,
+    ClientIdentity, ClientOptions, Clock, Entropy, FabricClient, FileVault, Host, HostConfig, HostParts,
+    RegionLauncher, Role, SignedDescriptor, SystemClock, SystemEntropy, enroll_offline, federate_offline,
 };
 use cryptlet_primitives::{FabricAnswer, Invocation};
 use parking_lot::Mutex;
@@ -65,7 +65,7 @@ fn be_a_host(folder: &Path, listen: &str) -> ExitCode {
             ..HostConfig::new(folder)
         };
         let parts = HostParts {
-            launcher: Arc::new(WasmLauncher::insecure_in_process().unwrap()),
+            launcher: Arc::new(RegionLauncher::insecure_in_process().unwrap()),
             vault: Arc::new(vault(folder)),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

@@ -6,7 +6,7 @@
 mod support;
 
 use cryptlet_container::{ProcessConfig, SandboxPolicy, WorkerCommand};
-use cryptlet_host::{ClientOptions, FabricClient, Host, WasmLauncher};
+use cryptlet_host::{ClientOptions, FabricClient, Host, RegionLauncher};
 use cryptlet_primitives::{ResultStatus, UnavailableReason};
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 use support::*;
@@ -40,7 +40,7 @@ fn fixture() -> Fixture {
     config.signers = NonZeroUsize::MIN;
     // What this machine cannot give is reported by the container's own tests.
     config.policy = SandboxPolicy::dangerous_best_effort();
-    Fixture::with_launcher(Arc::new(WasmLauncher::with_config(config).unwrap()))
+    Fixture::with_launcher(Arc::new(RegionLauncher::with_config(config).unwrap()))
 }
 
 fn client(host: &Host) -> FabricClient {

@@ -14,12 +14,14 @@ use std::thread;
 
 const SAMPLE: u64 = 24_000;
 
+/// What whoever verifies these bytes takes them to mean; `None` if they are refused.
+type Meaning = dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync;
+
 /// Something that is signed, as it is stored or sent.
 struct Subject {
     name: &'static str,
     bytes: Vec<u8>,
-    /// What whoever verifies these bytes takes them to mean; `None` if they are refused.
-    meaning: Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>,
+    meaning: Box<Meaning>,
 }
 
 /// What became of the damaged ones.

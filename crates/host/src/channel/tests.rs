@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, Role, ScryptCost, SecretString,
-    SignedDescriptor, SystemClock, SystemEntropy, WasmLauncher,
+    ClientOptions, FabricClient, FileVault, Host, HostConfig, HostParts, RegionLauncher, Role, ScryptCost,
+    SecretString, SignedDescriptor, SystemClock, SystemEntropy,
     identity::{Authority, certificate_der, private_key_der},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -65,7 +65,7 @@ fn scene() -> Scene {
         FileVault::open(&folder.path().join("vault.age"), passphrase, ScryptCost::RANDOM_PASSPHRASE).unwrap()
     };
     let parts = HostParts {
-        launcher: Arc::new(WasmLauncher::insecure_in_process().unwrap()),
+        launcher: Arc::new(RegionLauncher::insecure_in_process().unwrap()),
         vault: Arc::new(open()),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

@@ -4,8 +4,8 @@
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use cryptlet_attestation::signature::{dry_run_result_digest, recover, result_digest};
 use cryptlet_host::{
-    Anchor, ChainFacts, Clock, Durability, FileVault, Host, HostConfig, HostParts, Package, PackageRef, Registered,
-    SystemEntropy, WasmLauncher, launch::Launcher,
+    Anchor, ChainFacts, Clock, Durability, FileVault, Host, HostConfig, HostParts, Package, PackageRef, RegionLauncher,
+    Registered, SystemEntropy, launch::Launcher,
 };
 use cryptlet_primitives::{CryptletRequest, FabricAnswer, FabricDomain, Invocation, InvocationMode, ResultStatus};
 use std::{
@@ -45,7 +45,7 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
-        Self::with_launcher(Arc::new(WasmLauncher::insecure_in_process().unwrap()))
+        Self::with_launcher(Arc::new(RegionLauncher::insecure_in_process().unwrap()))
     }
 
     pub fn with_launcher(launcher: Arc<dyn Launcher>) -> Self {

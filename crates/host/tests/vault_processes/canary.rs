@@ -3,7 +3,7 @@
 use crate::support::{Fixture, assert_signed, call, echo, register};
 use cryptlet_container::{ProcessConfig, SandboxPolicy, WorkerCommand};
 use cryptlet_host::{
-    ClientOptions, FabricClient, FileVault, Host, HostParts, Role, ScryptCost, SecretString, Vault, WasmLauncher,
+    ClientOptions, FabricClient, FileVault, Host, HostParts, RegionLauncher, Role, ScryptCost, SecretString, Vault,
     forbid_core_dumps,
 };
 use std::{
@@ -150,7 +150,7 @@ fn start(folder: &Path) -> Host {
     config.pool.workers = NonZeroUsize::MIN;
     config.signers = NonZeroUsize::MIN;
     config.policy = SandboxPolicy::dangerous_best_effort();
-    let mut fixture = Fixture::with_launcher(Arc::new(WasmLauncher::with_config(config).unwrap()));
+    let mut fixture = Fixture::with_launcher(Arc::new(RegionLauncher::with_config(config).unwrap()));
     fixture.config.folder = folder.join("host");
     let vault = {
         let passphrase = plain(PASSPHRASE_COMPLEMENT);

@@ -1,4 +1,4 @@
-//! Cryptlets as WebAssembly components, in regions of any isolation provider.
+//! Cryptlets of every kind, in regions of any isolation provider.
 
 use super::{Anchor, Birth, Instance, LaunchFault, Launched, Launcher, Validity};
 use crate::{Entropy, error::HostError, vault::Vault};
@@ -15,19 +15,19 @@ use zeroize::Zeroizing;
 /// Name in the vault of the key that authenticates compiled code.
 const CACHE_KEY: &str = "artefact-cache-key";
 
-/// Starts components in regions.
+/// Starts cryptlets in regions.
 #[derive(Clone)]
-pub struct WasmLauncher {
+pub struct RegionLauncher {
     provider: Arc<dyn IsolationProvider>,
 }
 
-impl fmt::Debug for WasmLauncher {
+impl fmt::Debug for RegionLauncher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WasmLauncher").field("isolation", &self.provider.isolation()).finish_non_exhaustive()
+        f.debug_struct("RegionLauncher").field("isolation", &self.provider.isolation()).finish_non_exhaustive()
     }
 }
 
-impl WasmLauncher {
+impl RegionLauncher {
     /// Isolation `process`, the default: sandboxed worker processes, started with this command. Compiled code is kept in
     /// `cache_folder`, authenticated with a key from the vault.
     pub fn in_processes(
@@ -68,7 +68,7 @@ impl WasmLauncher {
     }
 }
 
-impl Launcher for WasmLauncher {
+impl Launcher for RegionLauncher {
     fn code_digest(&self, code: &GuestCode) -> CodeDigest {
         code.digest()
     }

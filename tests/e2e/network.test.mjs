@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { ContractFactory, JsonRpcProvider, Wallet } from 'ethers';
-import { cryptlet, root, rpc, run, start, startDevNode } from './support/node.mjs';
+import { cryptlet, fabricOf, root, rpc, run, start, startDevNode, succeed } from './support/node.mjs';
 import { artifact, check, reprice, terms } from './support/swap.mjs';
 
 // The first account of the well-known test mnemonic, funded by the genesis that this test borrows from a dev node.
@@ -27,16 +27,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const fabric = (identity) => [
-  '--crypto-delegate-path', host.ready.descriptor, '--crypto-delegate-signature', host.ready.address,
-  '--crypto-delegate-identity', inside(identity),
-];
-
-async function succeed(...args) {
-  const { code, stdout, stderr } = await run(cryptlet, [...args, '--json']);
-  assert.equal(code, 0, `${args.join(' ')}\n${stderr}`);
-  return JSON.parse(stdout);
-}
+const fabric = (identity) => fabricOf(host, inside(identity));
 
 test('an operator enrols, and a node starts from a genesis file', async () => {
   await succeed('host', 'enroll', 'admin', '--operator', '--datadir', inside('host'), '--out', inside('admin.pem'));

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Interface } from 'ethers';
-import { cryptlet, rpc, run, start } from './support/node.mjs';
+import { cryptlet, fabricOf, rpc, run, start, succeed } from './support/node.mjs';
 import { artifact } from './support/swap.mjs';
 
 const tools = new Interface(artifact('StockClient').abi);
@@ -33,16 +33,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const fabric = (identity) => [
-  '--crypto-delegate-path', host.ready.descriptor, '--crypto-delegate-signature', host.ready.address,
-  '--crypto-delegate-identity', inside(`${identity}.pem`),
-];
-
-async function succeed(...args) {
-  const { code, stdout, stderr } = await run(cryptlet, [...args, '--json']);
-  assert.equal(code, 0, `${args.join(' ')}\n${stderr}`);
-  return JSON.parse(stdout);
-}
+const fabric = (identity) => fabricOf(host, inside(`${identity}.pem`));
 
 const operate = (verb, ...flags) => succeed('host', verb, '--datadir', inside('host'), ...flags);
 

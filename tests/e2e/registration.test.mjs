@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Contract, ContractFactory, HDNodeWallet, JsonRpcProvider, Mnemonic, Wallet } from 'ethers';
-import { audit, cryptlet, root, rpc, run, start } from './support/node.mjs';
+import { audit, cryptlet, fabricOf, root, rpc, run, start, succeed } from './support/node.mjs';
 import { artifact } from './support/swap.mjs';
 
 const REGISTRY = '0x000000000000000000000000000000000000cd01';
@@ -45,21 +45,13 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const fabric = (identity) => [
-  '--crypto-delegate-path', host.ready.descriptor, '--crypto-delegate-signature', host.ready.address,
-  '--crypto-delegate-identity', inside(identity),
-];
+const fabric = (identity) => fabricOf(host, inside(identity));
 const at = () => ['--rpc-url', node.ready.http];
 const keys = () => ['--keys', inside('keys')];
 const relayed = () => [...keys(), '--sender-key', relayer.privateKey];
 /** With the cryptlet's identity key, found in the vault by its registration address. */
 const byIdentityKey = () => ['--key', cryptletId, ...relayed()];
 
-async function succeed(...args) {
-  const { code, stdout, stderr } = await run(cryptlet, [...args, '--json']);
-  assert.equal(code, 0, `${args.join(' ')}\n${stderr}`);
-  return JSON.parse(stdout);
-}
 async function refuse(pattern, ...args) {
   const { code, stderr } = await run(cryptlet, args);
   assert.notEqual(code, 0, args.join(' '));

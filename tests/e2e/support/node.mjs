@@ -1,5 +1,6 @@
 // Starts a `cryptlet node` for a test and stops it again. The node says on standard output, in one JSON line, when it is
 // ready and where; nothing here waits by the clock.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -68,3 +69,16 @@ export async function rpc(url, method, params = []) {
   if (error) throw Object.assign(new Error(`${method}: ${error.message}`), error);
   return result;
 }
+
+/** Runs `cryptlet ...args --json` to its end, which must be a good one, and returns what it says. */
+export async function succeed(...args) {
+  const { code, stdout, stderr } = await run(cryptlet, [...args, '--json']);
+  assert.equal(code, 0, `${args.join(' ')}\n${stderr}`);
+  return JSON.parse(stdout);
+}
+
+/** The flags that point a node, or an operator, at a host; `identity` is a PEM file that the host has issued. */
+export const fabricOf = (host, identity) => [
+  '--crypto-delegate-path', host.ready.descriptor, '--crypto-delegate-signature', host.ready.address,
+  '--crypto-delegate-identity', identity,
+];

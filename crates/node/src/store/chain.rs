@@ -93,7 +93,10 @@ impl ChainStore {
     /// Opens the chain in this folder; the folder is made if it is not there. A new one must be
     /// [initialized](Self::initialize) before it is used.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let tables = RocksKeyValue::open(path, options)?;
+        let tables = match RocksKeyValue::open(path, options) {
+            Err(fault) if fault.is_damage() => open_if_nothing_is_lost(path, options, fault)?,
+            opened => opened?,
+        };
         check_format(&tables, path)?;
         let (witness, acknowledged) = Witness::open(path)?;
         let store = Self::new(Box::new(tables), options, Some(witness))?;
@@ -257,6 +260,28 @@ impl ChainStore {
         }
         let (path, number, hash) = (path.to_owned(), acknowledged.number, acknowledged.hash);
         Err(StoreError::BlocksLost { path, number, hash, head: head.unwrap_or_default() })
+    }
+}
+
+/// Opens a database with a damaged log as far as the log is sound, if every block that was acknowledged is in that part; else
+/// the fault stands, and the files are as they were.
+fn open_if_nothing_is_lost(
+    path: &Path,
+    options: &StoreOptions,
+    fault: StoreError,
+) -> Result<RocksKeyValue, StoreError> {
+    let (_, Some(acknowledged)) = Witness::open(path)? else { return Err(fault) };
+    let holds = |tables: &dyn KeyValueRead| {
+        let found = hash_of_block(tables, acknowledged.number)? == Some(acknowledged.hash);
+        Ok(found || options.accept_lost_blocks)
+    };
+    match RocksKeyValue::open_sound_part(path, options, holds) {
+        Ok(Some(tables)) => {
+            let block = acknowledged.number;
+            tracing::warn!(%fault, block, "the log is damaged behind what was acknowledged, as a power cut leaves it; the rest is given up");
+            Ok(tables)
+        }
+        Ok(None) | Err(_) => Err(fault),
     }
 }
 

@@ -191,6 +191,11 @@ pub enum StoreError {
 impl revm::database_interface::DBErrorMarker for StoreError {}
 
 impl StoreError {
+    /// Did the database find its own files damaged?
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Backend { operation: "open", detail } if detail.starts_with("Corruption"))
+    }
+
     pub(crate) fn corrupt(table: Table, key: &[u8], detail: impl Into<String>) -> Self {
         Self::Corrupt { table, key: Bytes::copy_from_slice(key), detail: detail.into() }
     }

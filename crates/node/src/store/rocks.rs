@@ -96,21 +96,51 @@ impl RocksKeyValue {
                 return Err(not_ours(format!("it has a table `{stranger}`")));
             }
         }
-        let cache = block_cache(options);
-        let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
-        let families = families.into_iter().chain([unused_family()]);
-        let database = DB::open_cf_descriptors(&database_options(options), path, families).map_err(|error| {
-            let text = error.to_string();
-            if text.contains("LOCK") || text.contains("lock hold") {
-                return StoreError::InUse { path: path.to_owned() };
-            }
-            failed("open", error)
-        })?;
+        // A torn last record is what a crash leaves and is dropped; damage anywhere before it is an error, never skipped.
+        let whole = database_options(options, DBRecoveryMode::TolerateCorruptedTailRecords);
+        let database = DB::open_cf_descriptors(&whole, path, families(options));
+        Ok(Self::over(database.map_err(|error| not_opened(path, error))?))
+    }
+
+    /// Opens a database whose log is damaged, as far as the log is sound, if `holds` says of that part that it is enough; `None` if
+    /// not, and then nothing was touched. After a power cut, pages of the log that nobody had waited for may be on the disk
+    /// without those before them.
+    pub(super) fn open_sound_part(
+        path: &Path,
+        options: &StoreOptions,
+        holds: impl FnOnce(&dyn KeyValueRead) -> Result<bool, StoreError>,
+    ) -> Result<Option<Self>, StoreError> {
+        let part = database_options(options, DBRecoveryMode::PointInTime);
+        let readable = DB::open_cf_descriptors_read_only(&part, path, families(options), false);
+        let readable = Self::over(readable.map_err(|error| not_opened(path, error))?);
+        if !holds(&readable)? {
+            return Ok(None);
+        }
+        drop(readable);
+        let database = DB::open_cf_descriptors(&part, path, families(options));
+        Ok(Some(Self::over(database.map_err(|error| not_opened(path, error))?)))
+    }
+
+    fn over(database: DB) -> Self {
         let database = Database::new(database, |database| {
             Table::ALL.map(|table| database.cf_handle(table.name()).expect("every table of the schema was opened"))
         });
-        Ok(Self { database: Arc::new(database), has_failed_to_sync: AtomicBool::new(false) })
+        Self { database: Arc::new(database), has_failed_to_sync: AtomicBool::new(false) }
     }
+}
+
+fn families(options: &StoreOptions) -> impl Iterator<Item = ColumnFamilyDescriptor> {
+    let cache = block_cache(options);
+    let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table, &cache)));
+    families.into_iter().chain([unused_family()])
+}
+
+fn not_opened(path: &Path, error: rocksdb::Error) -> StoreError {
+    let text = error.to_string();
+    if text.contains("LOCK") || text.contains("lock hold") {
+        return StoreError::InUse { path: path.to_owned() };
+    }
+    failed("open", error)
 }
 
 impl KeyValueRead for RocksKeyValue {
@@ -220,13 +250,12 @@ fn failed(operation: &'static str, error: rocksdb::Error) -> StoreError {
 /// Rows of one table in memory before they become a sorted file.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
 
-fn database_options(options: &StoreOptions) -> Options {
+fn database_options(options: &StoreOptions, recovery: DBRecoveryMode) -> Options {
     let mut database = Options::default();
     database.create_if_missing(true);
     database.create_missing_column_families(true);
     database.set_paranoid_checks(true);
-    // A torn last record is what a crash leaves and is dropped; damage anywhere before it is an error, never skipped.
-    database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    database.set_wal_recovery_mode(recovery);
     database.set_db_write_buffer_size(options.memtables_bytes);
     database.set_max_total_wal_size(options.log_bytes_max);
     database.set_max_open_files(options.open_files_max);

@@ -5,7 +5,10 @@ use crate::store::{
     Batch, ChainStore, KeyValue, RocksKeyValue, StoreError, StoreOptions,
     schema::{FORMAT_VERSION, Table, meta},
 };
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 fn open(path: &Path) -> Result<ChainStore, StoreError> {
     ChainStore::open(path, &StoreOptions::default())
@@ -148,10 +151,8 @@ fn read_all(store: &ChainStore) -> Result<Dump, StoreError> {
     Ok(rows)
 }
 
-/// A log cut short, as a power cut leaves it without fsync: it is named. Whoever accepts that has a shorter chain that is
-/// whole.
-#[test]
-fn a_truncated_log_is_named_and_what_is_left_is_whole() {
+/// A closed store, what is in it, and its log.
+fn closed_after_39_blocks() -> (tempfile::TempDir, Model, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
     model.initialize(&store);
@@ -163,6 +164,48 @@ fn a_truncated_log_is_named_and_what_is_left_is_whole() {
     let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let log = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
     let log = log.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    (folder, model, log)
+}
+
+/// Pages of the log that nobody had waited for: a hole, and behind it what the disk had there.
+#[test]
+fn what_a_power_cut_leaves_behind_the_last_acknowledged_block_is_given_up() {
+    let (folder, mut model, log) = closed_after_39_blocks();
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes.extend([0; 3_000]);
+    bytes.extend(bytes.clone());
+    std::fs::write(&log, bytes).unwrap();
+    let strict = RocksKeyValue::open(folder.path(), &StoreOptions::default());
+    assert!(strict.is_err_and(|error| error.to_string().contains("Corruption")), "the damage is one that matters");
+
+    let store = open(folder.path()).unwrap();
+    model.check(&store);
+    model.step(&Step::Block(BTreeMap::new()), &[&store]);
+    drop(store);
+    model.check(&open(folder.path()).unwrap());
+}
+
+#[test]
+fn damage_before_it_is_an_error_and_nothing_is_touched() {
+    let (folder, _, log) = closed_after_39_blocks();
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let error = open(folder.path()).err().unwrap();
+    assert!(error.to_string().contains("Corruption"), "{error}");
+    assert_eq!(std::fs::read(&log).unwrap(), bytes);
+
+    let options = StoreOptions { accept_lost_blocks: true, ..StoreOptions::default() };
+    let head = ChainStore::open(folder.path(), &options).unwrap().head().unwrap().number;
+    assert!(head > 0 && head < 39, "head {head}");
+}
+
+/// A log cut short, as a power cut leaves it without fsync: it is named. Whoever accepts that has a shorter chain that is
+/// whole.
+#[test]
+fn a_truncated_log_is_named_and_what_is_left_is_whole() {
+    let (folder, mut model, log) = closed_after_39_blocks();
     let length = log.metadata().unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(length * 2 / 3).unwrap();
 

@@ -81,6 +81,32 @@ test('a fork has the state of its block, and its own from then on', async () => 
   }
 });
 
+test('logs are of both chains: up to the fork block the other one’s, and then its own', async () => {
+  // Logs the word it is called with: CALLDATACOPY, LOG1 with topic 1.
+  const logger = '0x600d600c600039600d6000f3' + '3660006000376001366000a100';
+  const there = (await send(url, { data: logger })).contractAddress;
+  const say = (to, value) => send(to, { to: there, data: `0x${word(value)}` });
+  const [first, second] = [await say(url, 1), await say(url, 2)];
+  const node = await fork();
+  const { http } = node.ready;
+  try {
+    await say(url, 99); // Over there, and after the fork.
+    await say(http, 3);
+    const said = async (filter) => (await rpc(http, 'eth_getLogs', [filter])).map(({ data }) => Number(data));
+    const topics = [`0x${word(1)}`];
+    assert.deepEqual(await said({ fromBlock: '0x0', toBlock: 'latest', address: there }), [1, 2, 3]);
+    assert.deepEqual(await said({ fromBlock: '0x0', toBlock: second.blockNumber, address: there, topics }), [1, 2]);
+    assert.deepEqual(await said({ fromBlock: second.blockNumber, address: there }), [2, 3]);
+    assert.deepEqual(await said({ blockHash: first.blockHash, address: there }), [1]);
+    assert.deepEqual(await said({ fromBlock: '0x0', address: there, topics: [`0x${word(2)}`] }), []);
+    const filter = await rpc(http, 'eth_newFilter', [{ fromBlock: '0x0', address: there }]);
+    assert.equal((await rpc(http, 'eth_getFilterLogs', [filter])).length, 3);
+    await assert.rejects(rpc(http, 'eth_getLogs', [{ blockHash: `0x${'ab'.repeat(32)}` }]), /./);
+  } finally {
+    await node.stop();
+  }
+});
+
 test('what is before the fork is answered by the other chain', async () => {
   const node = await fork('--fork-block-number', String(block));
   const { http } = node.ready;
@@ -141,30 +167,4 @@ test('a fork in a data folder goes on where it was, and is replayed without the 
   assert.equal(code, 0, stderr);
   const report = JSON.parse(stdout);
   assert.deepEqual([report.headHash, report.stateRoot], [head.hash, head.stateRoot]);
-});
-
-test('logs are of both chains: up to the fork block the other one’s, and then its own', async () => {
-  // Logs the word it is called with: CALLDATACOPY, LOG1 with topic 1.
-  const logger = '0x600d600c600039600d6000f3' + '3660006000376001366000a100';
-  const there = (await send(url, { data: logger })).contractAddress;
-  const say = (to, value) => send(to, { to: there, data: `0x${word(value)}` });
-  const [first, second] = [await say(url, 1), await say(url, 2)];
-  const node = await fork();
-  const { http } = node.ready;
-  try {
-    await say(url, 99); // Over there, and after the fork.
-    await say(http, 3);
-    const said = async (filter) => (await rpc(http, 'eth_getLogs', [filter])).map(({ data }) => Number(data));
-    const topics = [`0x${word(1)}`];
-    assert.deepEqual(await said({ fromBlock: '0x0', toBlock: 'latest', address: there }), [1, 2, 3]);
-    assert.deepEqual(await said({ fromBlock: '0x0', toBlock: second.blockNumber, address: there, topics }), [1, 2]);
-    assert.deepEqual(await said({ fromBlock: second.blockNumber, address: there }), [2, 3]);
-    assert.deepEqual(await said({ blockHash: first.blockHash, address: there }), [1]);
-    assert.deepEqual(await said({ fromBlock: '0x0', address: there, topics: [`0x${word(2)}`] }), []);
-    const filter = await rpc(http, 'eth_newFilter', [{ fromBlock: '0x0', address: there }]);
-    assert.equal((await rpc(http, 'eth_getFilterLogs', [filter])).length, 3);
-    await assert.rejects(rpc(http, 'eth_getLogs', [{ blockHash: `0x${'ab'.repeat(32)}` }]), /./);
-  } finally {
-    await node.stop();
-  }
 });

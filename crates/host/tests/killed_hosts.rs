@@ -260,9 +260,13 @@ fn one_of_several(runtime: &tokio::runtime::Runtime) {
             load.next.store(1_000_000 * (victim as u64 + 1), Ordering::SeqCst);
             // No caller tries again: the client goes elsewhere by itself.
             let callers: Vec<_> = (0..6).map(|_| tokio::spawn(Arc::clone(&load).call(client.clone(), 0))).collect();
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            let all_are_called = async {
+                while load.signers.lock().len() < hosts.len() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), all_are_called).await.expect("every host gets calls");
             let before = load.outcomes.lock().len();
-            assert_eq!(load.signers.lock().len(), hosts.len(), "every host gets calls");
             hosts[victim].kill();
             while load.outcomes.lock().len() < before + 300 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,7 +7,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use anyhow::Result;
-use cryptlet_node::chain_spec::{DEV_CHAIN_ID, DEV_MNEMONIC, KeyFolder};
+use cryptlet_node::chain_spec::{DEV_CHAIN_ID, DEV_KEY_FOLDER, DEV_MNEMONIC, KeyFolder};
 
 /// Whom transfers go to if nothing else is said.
 pub(crate) const RECIPIENT: Address = Address::repeat_byte(0x42);
@@ -17,7 +17,7 @@ const FEE_PER_GAS_MAX: u128 = 1_000_000_000_000;
 
 /// The first keys of the test mnemonic.
 pub(crate) fn keys(count: u32) -> Result<Vec<PrivateKeySigner>> {
-    let folder = KeyFolder::open(DEV_MNEMONIC, "m/44'/60'/0'/0")?;
+    let folder = KeyFolder::open(DEV_MNEMONIC, DEV_KEY_FOLDER)?;
     (0..count).map(|index| Ok(folder.key(index)?)).collect()
 }
 

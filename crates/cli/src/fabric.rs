@@ -22,11 +22,7 @@ use jsonrpsee::{
     Methods, RpcModule,
     types::{ErrorObject, error::METHOD_NOT_FOUND_CODE},
 };
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::SetOnce;
 
 /// JSON-RPC method of a dev node: how to reach its embedded host as an operator.
@@ -224,27 +220,28 @@ async fn facts(chain: &Chain) -> Result<ChainFacts> {
 
 /// The node's seam, in front of a client that is there later: calls wait for it within their own patience.
 #[derive(Clone, Default)]
-pub(crate) struct LateFabric {
-    client: Arc<SetOnce<FabricClient>>,
+pub(crate) struct LateFabric(Arc<SetOnce<Reached>>);
+
+struct Reached {
+    client: FabricClient,
     /// Of the embedded host, if it is one.
-    door: Arc<OnceLock<DevDoor>>,
+    door: Option<DevDoor>,
 }
 
 impl LateFabric {
     /// Calls go there from now on.
     pub(crate) fn is_reached(&self, access: &FabricAccess) {
-        if let Some(embedded) = &access.embedded {
-            self.door.get_or_init(|| embedded.door.clone());
-        }
+        let door = access.embedded.as_ref().map(|embedded| embedded.door.clone());
         // It is reached once.
-        let _ = self.client.set(access.client.clone());
+        let _ = self.0.set(Reached { client: access.client.clone(), door });
     }
 
     /// JSON-RPC methods that a dev node offers for its embedded host.
     pub(crate) fn extensions(&self) -> Result<Methods> {
-        let mut module = RpcModule::new(self.door.clone());
-        module.register_method(DEV_DOOR_METHOD, |_, door, _| {
-            door.get().cloned().ok_or_else(|| ErrorObject::owned(METHOD_NOT_FOUND_CODE, NO_EMBEDDED_HOST, None::<()>))
+        let mut module = RpcModule::new(self.clone());
+        module.register_method(DEV_DOOR_METHOD, |_, late, _| {
+            let door = late.0.get().and_then(|reached| reached.door.clone());
+            door.ok_or_else(|| ErrorObject::owned(METHOD_NOT_FOUND_CODE, NO_EMBEDDED_HOST, None::<()>))
         })?;
         Ok(module.into())
     }
@@ -252,7 +249,7 @@ impl LateFabric {
 
 impl Fabric for LateFabric {
     fn invoke(&self, invocation: Invocation) -> BoxFuture<'static, Result<FabricAnswer, FabricFault>> {
-        let client = self.client.clone();
-        Box::pin(async move { client.wait().await.invoke(invocation).await })
+        let late = self.clone();
+        Box::pin(async move { late.0.wait().await.client.invoke(invocation).await })
     }
 }

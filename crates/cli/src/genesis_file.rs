@@ -7,16 +7,14 @@ use alloy::{
 };
 use anyhow::{Context, Result, ensure};
 use cryptlet_node::chain_spec::{Council, InitialPolicy, SystemContracts, dev_accounts, dev_genesis, dev_operator};
-use cryptlet_primitives::FabricLimits;
+use cryptlet_primitives::{
+    FabricLimits,
+    names::{ISOLATIONS, PROVIDERS},
+};
 use std::{
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
-
-/// Names of isolation providers; the index is the number.
-const PROVIDERS: [&str; 7] = ["none", "software", "sgx", "tdx", "snp", "nitro", "tpm"];
-/// Names of isolation, rising.
-const ISOLATIONS: [&str; 4] = ["none", "process", "vm", "enclave"];
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
 pub(crate) fn run(args: &GenesisArgs) -> Result<ExitCode> {

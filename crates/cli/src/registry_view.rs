@@ -15,7 +15,11 @@ use anyhow::{Result, bail};
 use cryptlet_attestation::{
     CryptletEntry, CryptletStatus, InstanceEntry, InstanceStatus, PolicyEntry, RecordFault, record::verify_instance,
 };
-use cryptlet_primitives::{CryptletId, RegistrationId, system::CRYPTLET_REGISTRY};
+use cryptlet_primitives::{
+    CryptletId, RegistrationId,
+    names::{CONTAINERS, PROVIDERS, name_of},
+    system::CRYPTLET_REGISTRY,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -32,12 +36,9 @@ pub(crate) fn run(args: RegistryArgs) -> Result<ExitCode> {
     logs::start(access.output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        if let RegistryCommand::Activate(args) = &args.command {
-            return registry_activate::run(args).await;
-        }
         let chain = Chain::reader(&access.rpc_url)?;
         match &args.command {
-            RegistryCommand::Activate(_) => Ok(()),
+            RegistryCommand::Activate(args) => registry_activate::run(args).await,
             RegistryCommand::List(_) => list(&chain, access.output).await,
             RegistryCommand::Show(entry) => show(&chain, access.output, &entry.id).await,
             RegistryCommand::Explain(entry) => explain(&chain, access.output, &entry.id).await,
@@ -205,9 +206,9 @@ impl Explanation {
                 registration_id: entry.id,
                 signer: entry.signer,
                 status: entry.status,
-                container: container_name(entry.container),
+                container: name_of(&CONTAINERS, entry.container.into()),
                 version: entry.version.to_string(),
-                provider: provider_name(entry.provider),
+                provider: name_of(&PROVIDERS, entry.provider),
                 key_epoch: entry.key_epoch,
                 not_after_block: entry.not_after_block,
                 evidence_expires: *evidence_expires,
@@ -287,14 +288,6 @@ fn setting(fault: &RecordFault) -> Option<&'static str> {
         RecordFault::InstancePending(_) => Some("CryptletPolicy.isActivationAutomatic; `cryptlet registry activate`"),
         _ => None,
     }
-}
-
-fn container_name(number: u8) -> &'static str {
-    ["host", "wasm", "process", "evm"].get(usize::from(number)).copied().unwrap_or("unknown")
-}
-
-fn provider_name(number: u16) -> &'static str {
-    ["none", "software", "sgx", "tdx", "snp", "nitro", "tpm"].get(usize::from(number)).copied().unwrap_or("unknown")
 }
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]

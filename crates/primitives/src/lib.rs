@@ -6,6 +6,7 @@ pub mod fabric;
 pub mod ids;
 pub mod invocation;
 pub mod limits;
+pub mod names;
 pub mod record;
 pub mod refusal;
 pub mod signature;

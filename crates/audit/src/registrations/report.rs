@@ -10,7 +10,11 @@ use cryptlet_attestation::{
     evidence::{PROVIDER_SGX, PROVIDER_TDX, require_binding},
 };
 use cryptlet_node::chain_file::ReplayReport;
-use cryptlet_primitives::{FabricDomain, FabricVersion, RegistrationId, abi::Claims};
+use cryptlet_primitives::{
+    FabricDomain, FabricVersion, RegistrationId,
+    abi::Claims,
+    names::{PROVIDERS, name_of},
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -254,7 +258,7 @@ impl fmt::Display for Audit {
         for item in &self.registrations {
             let id = hex::encode_prefixed(&item.registration_id[..5]);
             let name: String = item.name.chars().take(22).collect();
-            let provider = item.provider.map_or("unknown", provider_name);
+            let provider = item.provider.map_or("unknown", |number| name_of(&PROVIDERS, number));
             let (then, now) = (word(&item.then), word(&item.now));
             writeln!(
                 f,
@@ -289,8 +293,4 @@ const fn word(verdict: &Verdict) -> &'static str {
         Standing::Pending => "pending",
         Standing::Bad => "BAD",
     }
-}
-
-fn provider_name(number: u16) -> &'static str {
-    ["none", "software", "sgx", "tdx", "snp", "nitro", "tpm"].get(usize::from(number)).copied().unwrap_or("unknown")
 }

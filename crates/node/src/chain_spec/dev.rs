@@ -17,7 +17,7 @@ pub const DEV_CHAIN_ID: u64 = 31_337;
 pub const DEV_MNEMONIC: &str = "test test test test test test test test test test test junk";
 
 /// Where the accounts of every development node are.
-const DEV_KEY_FOLDER: &str = "m/44'/60'/0'/0";
+pub const DEV_KEY_FOLDER: &str = "m/44'/60'/0'/0";
 
 /// Accounts that are funded for people; the operator's comes behind them.
 pub const DEV_ACCOUNTS: u32 = 10;

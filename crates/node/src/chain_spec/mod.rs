@@ -13,14 +13,13 @@ mod tests;
 mod wallet;
 
 pub use dev::{
-    DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator, limit_code,
-    remove_fabric,
+    DEV_ACCOUNTS, DEV_CHAIN_ID, DEV_KEY_FOLDER, DEV_MNEMONIC, dev_accounts, dev_genesis, dev_genesis_at, dev_operator,
+    limit_code, remove_fabric,
 };
 pub(crate) use genesis::GAS_LIMIT_MIN;
 pub use genesis::{CODE_BYTES_MAX_MAX, GenesisError, genesis_header};
 pub use rules::BlockRules;
 pub use system_contracts::{Council, CouncilError, InitialPolicy, SystemContracts, delegate_account};
-
 pub use wallet::{KeyFolder, WalletError};
 
 pub use alloy_hardforks::EthereumHardfork;

@@ -56,13 +56,12 @@ impl KeyFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain_spec::{DEV_KEY_FOLDER, DEV_MNEMONIC as PHRASE};
     use alloy_primitives::address;
-
-    const PHRASE: &str = "test test test test test test test test test test test junk";
 
     #[test]
     fn keys_are_those_that_other_wallets_find() {
-        let folder = KeyFolder::open(PHRASE, "m/44'/60'/0'/0").expect("a phrase and a path");
+        let folder = KeyFolder::open(PHRASE, DEV_KEY_FOLDER).expect("a phrase and a path");
         assert_eq!(folder.key(0).expect("a key").address(), address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266"));
         for index in [1, 9, 77] {
             let alloys = MnemonicBuilder::<English>::default().phrase(PHRASE).index(index).expect("small");

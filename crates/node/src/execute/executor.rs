@@ -55,8 +55,6 @@ pub struct Execution<'a, I = NoOpInspector> {
     edits: DevEdits,
     /// What the edits make of the parent's state. The transactions run on top of it.
     edited: Option<StateChanges>,
-    /// What the block pays out of nothing.
-    withdrawals: &'a [Withdrawal],
     /// Before Byzantium, where receipts carry state roots.
     roots: Option<IntermediateRoots>,
     /// What is read of the chain that was forked, and the parent's state.
@@ -166,7 +164,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         body: BodyEffects<'a>,
         inspector: I,
     ) -> Result<Self, BlockFault> {
-        let (number, withdrawals) = (header.number, body.withdrawals);
+        let number = header.number;
         let state = chain.state_at(parent.number).map_err(|error| storage_fault(number, &error))?;
         let (state, base) = recorded_state(spec, chain, state, body.base_rows);
         let delegate =
@@ -193,7 +191,9 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
             parent_hash: parent.hash(),
             parent_beacon_block_root: header.parent_beacon_block_root,
             ommers: body.uncles,
-            withdrawals: rules.is_shanghai_active_at_timestamp(header.timestamp).then_some(Cow::Borrowed(withdrawals)),
+            withdrawals: rules
+                .is_shanghai_active_at_timestamp(header.timestamp)
+                .then_some(Cow::Borrowed(body.withdrawals)),
             extra_data: header.extra_data.clone(),
             tx_count_hint: None,
             slot_number: None,
@@ -201,18 +201,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         let mut inner = EthBlockExecutor::new(evm, context, rules, ReceiptMaker);
         inner.apply_pre_execution_changes().map_err(|error| execution_fault(number, None, error))?;
         let blob_gas_max = spec.blob_params_at(header.timestamp).map_or(0, |params| params.max_blob_gas_per_block());
-        Ok(Self {
-            spec,
-            header,
-            blob_gas_max,
-            inner,
-            records: BlockRecords::default(),
-            edits,
-            edited,
-            withdrawals,
-            roots,
-            base,
-        })
+        Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited, roots, base })
     }
 
     /// Gas that no transaction has used yet.
@@ -366,8 +355,9 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
 
     /// The same, with the state it ends in: whoever wants to know what the block has read looks into its cache.
     pub fn finish_with_state(self) -> Result<(FinishedExecution, BlockState), BlockFault> {
-        let Self { spec, header, inner, records, edits, edited, withdrawals, base, .. } = self;
+        let Self { spec, header, inner, records, edits, edited, base, .. } = self;
         let number = header.number;
+        let withdrawals = inner.ctx.withdrawals.as_deref().map(|paid| paid.to_vec().into());
         let (evm, result) = inner.finish().map_err(|error| execution_fault(number, None, error))?;
         let mut requests = result.requests;
         if !records.is_empty() {
@@ -391,14 +381,13 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         };
         let rules = spec.rules(&header);
         let finished = FinishedExecution {
-            is_shanghai: rules.is_shanghai_active_at_timestamp(header.timestamp),
             is_prague: rules.is_prague_active_at_timestamp(header.timestamp),
             header,
             receipts: result.receipts,
             requests,
             records,
             edits,
-            withdrawals: withdrawals.to_vec(),
+            withdrawals,
             base_rows,
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,

@@ -14,7 +14,7 @@ use alloy::consensus::{
     BlockBody, Sealed, TxReceipt,
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
-use alloy::eips::{eip4895::Withdrawal, eip7685::Requests};
+use alloy::eips::{eip4895::Withdrawals, eip7685::Requests};
 use alloy_primitives::{B256, Bloom};
 use cryptlet_primitives::{BlockRecords, DevEdits, impersonated_sender};
 
@@ -22,13 +22,13 @@ use cryptlet_primitives::{BlockRecords, DevEdits, impersonated_sender};
 #[derive(Debug)]
 pub struct FinishedExecution {
     pub(super) header: Header,
-    pub(super) is_shanghai: bool,
     pub(super) is_prague: bool,
     pub(super) receipts: Vec<Receipt>,
     pub(super) requests: Requests,
     pub(super) records: BlockRecords,
     pub(super) edits: DevEdits,
-    pub(super) withdrawals: Vec<Withdrawal>,
+    /// None before Shanghai.
+    pub(super) withdrawals: Option<Withdrawals>,
     pub(super) base_rows: BaseRows,
     pub(super) gas_used: u64,
     pub(super) blob_gas_used: u64,
@@ -79,8 +79,7 @@ impl FinishedExecution {
         let (transactions, senders): (Vec<_>, Vec<_>) =
             transactions.into_iter().map(RecoveredTransaction::into_parts).unzip();
         self.derive_edits(&transactions);
-        let withdrawals = self.is_shanghai.then(|| std::mem::take(&mut self.withdrawals).into());
-        let body = BlockBody { transactions, ommers: Vec::new(), withdrawals };
+        let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: self.withdrawals.take() };
         let (receipts_root, logs_bloom) = self.receipt_commitments();
         let requests_hash = self.is_prague.then(|| self.requests.requests_hash());
         debug_assert_eq!(number, parent.number + 1);

@@ -9,7 +9,11 @@ use alloy::{
     sol_types::SolCall,
 };
 use alloy_primitives::{Address, B256, U256};
-use cryptlet_primitives::{CryptletId, FabricVersion, system::CRYPTLET_REGISTRY};
+use cryptlet_primitives::{
+    CryptletId, FabricVersion,
+    names::{self, name_of},
+    system::CRYPTLET_REGISTRY,
+};
 use serde::Serialize;
 
 sol! {
@@ -177,8 +181,8 @@ fn cryptlet_view(id: CryptletId, cryptlet: Cryptlet, total: usize, instances: Ve
     CryptletView {
         cryptlet_id: id,
         name: cryptlet.name,
-        kind: word(&["none", "utility", "contract"], cryptlet.kind.into()),
-        status: word(&["none", "active", "suspended", "revoked"], cryptlet.status.into()),
+        kind: name_of(&["none", "utility", "contract"], cryptlet.kind.into()),
+        status: name_of(&["none", "active", "suspended", "revoked"], cryptlet.status.into()),
         publisher: cryptlet.publisher,
         bound_contract: (!cryptlet.boundContract.is_zero()).then_some(cryptlet.boundContract),
         code_digest: cryptlet.codeDigest,
@@ -186,8 +190,8 @@ fn cryptlet_view(id: CryptletId, cryptlet: Cryptlet, total: usize, instances: Ve
         header_digest: cryptlet.headerDigest,
         config_digest: cryptlet.configDigest,
         identity_key: cryptlet.identityKey,
-        isolation: isolation(cryptlet.isolation),
-        simulation_policy: word(&["live", "memo", "stub", "deny"], cryptlet.simulationPolicy.into()),
+        isolation: name_of(&names::ISOLATIONS, cryptlet.isolation.into()),
+        simulation_policy: name_of(&["live", "memo", "stub", "deny"], cryptlet.simulationPolicy.into()),
         minimum_instances: cryptlet.minimumInstances,
         maximum_instances: cryptlet.maximumInstances,
         active_instances: cryptlet.activeInstances,
@@ -206,12 +210,12 @@ fn instance_view(registration_id: B256, instance: Instance, is_active: bool) -> 
     InstanceView {
         registration_id,
         signer: instance.signer,
-        status: word(&["none", "active", "revoked", "retired", "renewed", "pending"], instance.status.into()),
+        status: name_of(&["none", "active", "revoked", "retired", "renewed", "pending"], instance.status.into()),
         is_active,
-        container: word(&["host", "wasm", "process", "evm"], instance.container.into()),
+        container: name_of(&names::CONTAINERS, instance.container.into()),
         version: FabricVersion(instance.version).to_string(),
-        provider: provider_name(instance.provider),
-        isolation: isolation(instance.isolation),
+        provider: name_of(&names::PROVIDERS, instance.provider),
+        isolation: name_of(&names::ISOLATIONS, instance.isolation.into()),
         key_epoch: instance.keyEpoch,
         code_digest: instance.codeDigest,
         measurement: instance.measurement,
@@ -224,16 +228,4 @@ fn instance_view(registration_id: B256, instance: Instance, is_active: bool) -> 
         not_after_block: instance.notAfterBlock,
         evidence_expires: instance.evidenceExpires,
     }
-}
-
-fn isolation(number: u8) -> &'static str {
-    word(&["none", "process", "vm", "enclave"], number.into())
-}
-
-fn provider_name(number: u16) -> &'static str {
-    word(&["none", "software", "sgx", "tdx", "snp", "nitro", "tpm"], number)
-}
-
-fn word(words: &[&'static str], number: u16) -> &'static str {
-    words.get(usize::from(number)).copied().unwrap_or("unknown")
 }

@@ -5,11 +5,8 @@ use alloy::rpc::types::state::{AccountOverride, StateOverride};
 use alloy_evm::overrides::{StateOverrideError, apply_state_overrides};
 use alloy_primitives::Address;
 use cryptlet_delegate::MovedPrecompiles;
-use revm::{
-    Database,
-    state::{Account, AccountInfo, EvmStorageSlot, TransactionId},
-};
-use std::{borrow::Cow, fmt::Display};
+use revm::state::{Account, AccountInfo, EvmStorageSlot, TransactionId};
+use std::borrow::Cow;
 
 /// Why overrides cannot be applied. The words are geth's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +63,10 @@ pub(super) fn move_precompiles(
 /// Writes the overridden accounts into the state. One that is left empty exists all the same, with the storage it had, as in
 /// geth; for a database, an account that a transaction leaves empty is gone (EIP-161).
 pub(super) fn apply(overrides: StateOverride, database: &mut BlockState) -> Result<(), OverrideError> {
-    let unread = |error: &dyn Display| OverrideError::Other(error.to_string());
     let mut others = StateOverride::default();
     for (address, account) in overrides {
-        let before = database.basic(address).map_err(|error| unread(&error))?.unwrap_or_default();
+        let cached = database.load_cache_account(address).map_err(|error| OverrideError::Other(error.to_string()))?;
+        let before = cached.account_info().unwrap_or_default();
         if !leaves_empty(&before, &account) {
             others.insert(address, account);
             continue;
@@ -81,7 +78,6 @@ pub(super) fn apply(overrides: StateOverride, database: &mut BlockState) -> Resu
         });
         let mut empty = Account::default().with_storage(slots);
         empty.mark_touch();
-        let cached = database.load_cache_account(address).map_err(|error| unread(&error))?;
         let transition = cached.change(Cow::Owned(empty));
         database.apply_transition([(address, transition)]);
     }

@@ -21,6 +21,11 @@ use std::{
     time::Duration,
 };
 
+/// Bytes of a request that are read for nothing but that its client hears why it was refused.
+const REFUSED_BYTES_MAX: usize = 64 << 20;
+/// How long.
+const REFUSED_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// What decides about a request before it is read.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
@@ -95,7 +100,10 @@ impl HttpService {
     {
         let origin = self.allowed_origin(request.headers());
         let mut response = match self.way(&request) {
-            Way::Answer(response) => response,
+            Way::Answer(response) => {
+                read_away(request).await;
+                response
+            }
             Way::Upgrade => upgrade(request).await?.map(Body::Upgrade),
             Way::Dispatch => {
                 let answer = tokio::time::timeout(self.gate.request_time_max, self.dispatch(request));
@@ -148,10 +156,13 @@ impl HttpService {
         }
     }
 
-    async fn dispatch(&self, request: Request<Incoming>) -> Response<Body> {
-        let body = match Limited::new(request.into_body(), self.gate.request_bytes_max).collect().await {
+    async fn dispatch(&self, mut request: Request<Incoming>) -> Response<Body> {
+        let body = match Limited::new(request.body_mut(), self.gate.request_bytes_max).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => return self.too_large(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                read_away(request).await;
+                return self.too_large();
+            }
             Err(_) => return plain(StatusCode::BAD_REQUEST, "the request ended before its body\n"),
         };
         let answer = self.dispatcher.handle(&body, Transport::Http, None).await;
@@ -187,6 +198,18 @@ impl HttpService {
             origins => origins.allow(origin.to_str().ok()?).then(|| origin.clone()),
         }
     }
+}
+
+/// Reads what is left of a request that is refused. A connection that is closed while its client still writes is reset, and
+/// the client is told of a broken pipe instead of what was wrong. A client that asks first (`Expect`) has nothing under way.
+async fn read_away(mut request: Request<Incoming>) {
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let mut rest = Limited::new(request.body_mut(), REFUSED_BYTES_MAX);
+    let all = async { while let Some(Ok(_)) = rest.frame().await {} };
+    // Whoever takes longer, or sends more, is cut off as before.
+    let _ = tokio::time::timeout(REFUSED_TIME_MAX, all).await;
 }
 
 impl CorsOrigins {

@@ -39,7 +39,8 @@ const ROUNDS: usize = 3;
 const BARE_CALLS: u64 = 2_000;
 const IN_FLIGHT: usize = 256;
 const BLOCK_INTERVAL_MS: u64 = 50;
-const TERMS: CallTerms = CallTerms { observed_at_s: 1_700_000_000, not_before: 1, expires: 200 };
+/// What a bare call is made under.
+pub(crate) const TERMS: CallTerms = CallTerms { observed_at_s: 1_700_000_000, not_before: 1, expires: 200 };
 
 /// The section.
 pub(crate) async fn run() -> Result<Vec<Section>> {
@@ -143,7 +144,7 @@ impl Bare {
 
     fn of(container: &Container, domain: &FabricDomain, cores: usize) -> Result<Self> {
         let invocation =
-            |key: u64| invocation(container.keys().cryptletId, CodeDigest(container.keys().codeDigest), key);
+            |key: u64| invocation(container.keys().cryptletId, CodeDigest(container.keys().codeDigest), input(), key);
         let first = invocation(0);
         let answer = container.call(&first, &TERMS)?;
         let record = Record::answered(&first, answer);
@@ -183,7 +184,7 @@ async fn through_host(testbed: &Testbed, cryptlet: &Cryptlet) -> Result<(f64, f6
     for round in 0..ROUNDS as u64 {
         let keys = (0..BARE_CALLS).map(|index| round << 32 | index);
         let calls: Vec<_> =
-            keys.map(|key| invocation(created.cryptletId, CodeDigest(created.codeDigest), key)).collect();
+            keys.map(|key| invocation(created.cryptletId, CodeDigest(created.codeDigest), input(), key)).collect();
         let (since, in_process) = (Instant::now(), self_cpu_seconds()?);
         let answers = stream::iter(calls).map(|call| testbed.client.invoke(call)).buffer_unordered(IN_FLIGHT);
         let answers: Vec<_> =
@@ -227,13 +228,14 @@ pub(crate) fn repeated_call(cryptlet: &Cryptlet, repeater: Address, calls: u64, 
     Call { to: repeater, data: bytecode::repeat(calls, CRYPTO_DELEGATE, &data, ending), gas_limit, value: U256::ZERO }
 }
 
-fn input() -> Bytes {
+/// Three closes, whose moving average is asked for.
+pub(crate) fn input() -> Bytes {
     let closes = [101u64, 103, 102].map(|close| U256::from(close) * U256::from(10u64.pow(18))).to_vec();
     movingAverageCall { closes, window: 2 }.abi_encode().into()
 }
 
-pub(crate) fn invocation(cryptlet: B256, code: CodeDigest, key: u64) -> Invocation {
-    let input = input();
+/// A call of this cryptlet, as the node would ask for it.
+pub(crate) fn invocation(cryptlet: B256, code: CodeDigest, input: Bytes, key: u64) -> Invocation {
     let request = CryptletRequest {
         key: keccak256(key.to_be_bytes()),
         cryptletId: cryptlet,

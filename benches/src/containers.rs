@@ -2,13 +2,14 @@
 //! And what it costs to check who signed, and where.
 
 use crate::{
+    attested_calls::{TERMS, invocation},
     process::tree_kib,
     stats::{at, grouped, median, median_s, us},
     table::{Section, progress},
     testbed::tree,
 };
 use alloy::{
-    primitives::{Address, B256, Bytes, U256, keccak256},
+    primitives::{B256, Bytes, U256},
     sol,
     sol_types::{SolCall, SolValue},
 };
@@ -18,13 +19,12 @@ use cryptlet_attestation::{
     evidence::{PROVIDER_SGX, PROVIDER_TDX, encode_collateral},
 };
 use cryptlet_container::{
-    ArtefactCache, CallTerms, Configured, Container, GuestCode, InsecureInProcess, InstanceTerms, IsolationProvider,
+    ArtefactCache, Configured, Container, GuestCode, InsecureInProcess, InstanceTerms, IsolationProvider,
     ProcessConfig, ProcessProvider, Silent, VmProvider, WorkerCommand,
 };
 use cryptlet_host::Package;
 use cryptlet_primitives::{
-    ContainerKind, CryptletId, CryptletRequest, FabricDomain, Invocation, InvocationMode, Record, ResultStatus,
-    abi::QuoteEvidence,
+    CodeDigest, ContainerKind, CryptletId, FabricDomain, Invocation, Record, ResultStatus, abi::QuoteEvidence,
 };
 use std::{
     hint::black_box,
@@ -39,7 +39,6 @@ use std::{
 };
 
 const DOMAIN: FabricDomain = FabricDomain { chain_id: 31_337, genesis_hash: B256::repeat_byte(0x11) };
-const TERMS: CallTerms = CallTerms { observed_at_s: 1_700_000_000, not_before: 1, expires: 200 };
 const CALLS: usize = 2_000;
 const STARTS: usize = 5;
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).expect("two");
@@ -222,7 +221,7 @@ impl Case {
     }
 
     fn call(&self, container: &Container) -> Result<()> {
-        let answer = container.call(&invocation(container, &self.input), &TERMS)?;
+        let answer = container.call(&another_call(container, &self.input), &TERMS)?;
         ensure!(answer.result.status == ResultStatus::Ok as u8, "{} failed: {:?}", self.name, answer.output);
         black_box(answer);
         Ok(())
@@ -262,7 +261,7 @@ fn verification() -> Result<Section> {
     let folder = tempfile::tempdir()?;
     let case = cases()?.into_iter().nth(1).context("no case")?;
     let container = case.start(case.wall.provider(folder.path())?.as_ref())?;
-    let invocation = invocation(&container, &case.input);
+    let invocation = another_call(&container, &case.input);
     let record = Record::answered(&invocation, container.call(&invocation, &TERMS)?);
     let record_s = median_s(501, || drop(black_box(RecoveredRecord::recover(record.clone(), &DOMAIN))));
     section.row(&["a record: typed-data hashes, recovery of the signer".into(), us(record_s)]);
@@ -289,27 +288,12 @@ fn recorded(provider: u16, name: &str) -> Result<(Vec<u8>, Vec<u8>)> {
     Ok((QuoteEvidence { provider, quote: quote.into() }.abi_encode(), collateral))
 }
 
-fn invocation(container: &Container, input: &Bytes) -> Invocation {
+/// A call that this container has not had yet.
+fn another_call(container: &Container, input: &Bytes) -> Invocation {
     static NEXT_KEY: AtomicU64 = AtomicU64::new(0);
-    let request = CryptletRequest {
-        key: keccak256(NEXT_KEY.fetch_add(1, Ordering::Relaxed).to_be_bytes()),
-        cryptletId: container.keys().cryptletId,
-        caller: Address::ZERO,
-        codeDigest: container.keys().codeDigest,
-        inputHash: keccak256(input),
-        anchorBlock: 1,
-        anchorHash: B256::ZERO,
-        policyVersion: 1,
-    };
-    Invocation {
-        request,
-        input: input.clone(),
-        sequence: 0,
-        is_static: false,
-        units_max: 100_000,
-        output_bytes_max: 16 * 1024,
-        mode: InvocationMode::Live,
-    }
+    let keys = container.keys();
+    let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
+    invocation(keys.cryptletId, CodeDigest(keys.codeDigest), input.clone(), key)
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(f64, T)> {

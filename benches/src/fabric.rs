@@ -1,7 +1,7 @@
 //! What a host costs: starting instances, calls through it against the call of a bare container, and memory of idle instances.
 
 use crate::{
-    attested_calls::{ANCHOR, Bare, invocation},
+    attested_calls::{ANCHOR, Bare, input, invocation},
     process::tree_kib,
     stats::{at, grouped, median, us},
     table::{Section, progress},
@@ -110,7 +110,7 @@ impl Figures {
 
 async fn calls(host: &Host, started: &Registered) -> Result<(f64, f64, f64)> {
     let client = FabricClient::in_process(host, ClientOptions::default());
-    let call = |key| invocation(started.created.cryptletId, CodeDigest(started.created.codeDigest), key);
+    let call = |key| invocation(started.created.cryptletId, CodeDigest(started.created.codeDigest), input(), key);
     let mut seconds = Vec::with_capacity(CALLS_ALONE as usize);
     for key in 0..CALLS_ALONE {
         let since = Instant::now();

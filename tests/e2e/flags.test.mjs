@@ -1,7 +1,7 @@
 // The flags of `cryptlet node` that nothing else drives: each is given to the binary, and what it promises is looked at.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { once } from 'node:events';
 import os from 'node:os';
@@ -120,6 +120,42 @@ test('time of the first block, and how far behind safe and finalized are', async
   assert.deepEqual([await height('latest'), await height('safe'), await height('finalized')], [6, 4, 2]);
   const { timestamp } = await node.call('eth_getBlockByNumber', ['latest', false]);
   assert.ok(Number(timestamp) < 1_000_001_000, 'the clock goes on from there');
+});
+
+test('a first block of any number, accounts of a seed, another genesis', async (t) => {
+  const seeded = await plain(t, '--mnemonic-seed-unsafe', '1', '--number', '7');
+  // What anvil 1.7.1 makes of this seed.
+  assert.equal(seeded.ready.accounts[0].address, '0x95132632579b073D12a6673e18Ab05777a6B86f8');
+  const [{ address: from }] = seeded.ready.accounts;
+  const hash = await seeded.call('eth_sendTransaction', [transfer(from)]);
+  assert.equal((await seeded.call('eth_getTransactionReceipt', [hash])).blockNumber, '0x8');
+  assert.equal((await seeded.call('eth_getBlockByNumber', ['earliest', false])).number, '0x7');
+  assert.equal(await seeded.call('eth_getBlockByNumber', ['0x0', false]), null);
+  assert.equal(BigInt(await seeded.call('eth_getBalance', [from, '0x7'])), 10_000n * ETHER);
+  assert.deepEqual(await seeded.call('eth_getLogs', [{ fromBlock: 'earliest' }]), []);
+
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'cryptlet-flags-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'genesis.json');
+  const blocks = ['homestead', 'eip150', 'eip155', 'eip158', 'byzantium', 'constantinople', 'petersburg', 'istanbul', 'berlin', 'london'];
+  const config = { chainId: 4242, ...Object.fromEntries(blocks.map((name) => [`${name}Block`, 0])), terminalTotalDifficulty: 0, shanghaiTime: 0 };
+  const alloc = { [nobody]: { balance: '0x5', code: '0x60005460005260206000f3', storage: { [`0x${'0'.repeat(64)}`]: '0x2a' } } };
+  const genesis = { config, alloc, difficulty: '0x0', gasLimit: '0x1c9c380', timestamp: '0x3b9aca00' };
+  await writeFile(file, JSON.stringify(genesis));
+  const other = await startDevNode('--init', file, '--balance', '3');
+  t.after(() => other.stop());
+  const call = (method, params) => rpc(other.ready.http, method, params);
+  assert.equal(await call('eth_chainId'), '0x1092');
+  assert.equal(Number(await call('eth_call', [{ to: nobody }, 'latest'])), 42);
+  assert.equal(BigInt(await call('eth_getBalance', [other.ready.accounts[9].address, 'latest'])), 3n * ETHER);
+  await call('eth_sendTransaction', [transfer(other.ready.accounts[0].address)]);
+  const head = await call('eth_getBlockByNumber', ['latest', false]);
+  assert.equal(head.number, '0x1');
+  assert.deepEqual(head.withdrawals, []);
+  assert.equal(head.excessBlobGas, undefined);
+
+  await writeFile(file, JSON.stringify({ ...genesis, config: { ...config, cryptletFabric: {} } }));
+  assert.match(await refused('--init', file), /start that chain with --genesis/);
 });
 
 test('JSON-RPC: bounds that are asked for hold', async (t) => {

@@ -180,9 +180,13 @@ pub(crate) struct Entered {
 impl Entered {
     /// What to do for those that wait; empty if none does.
     pub(crate) fn advice(&self) -> String {
-        let line = |id: &RegistrationId| format!("\n  waits to be activated: cryptlet registry activate {id}");
-        self.pending.iter().map(line).collect()
+        self.pending.iter().map(|id| format!("\n  {}", how_to_activate(id))).collect()
     }
+}
+
+/// What is to be done before a new instance counts.
+pub(crate) fn how_to_activate(id: &RegistrationId) -> String {
+    format!("instance {id} waits to be activated: cryptlet registry activate {id}")
 }
 
 /// Tells a host that an instance may answer, if the chain lets it count. One that may not would only spend calls.

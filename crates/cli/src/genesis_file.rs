@@ -2,7 +2,7 @@
 
 use crate::args::GenesisArgs;
 use alloy::{
-    genesis::GenesisAccount,
+    genesis::{Genesis, GenesisAccount},
     primitives::{U256, utils::Unit},
 };
 use anyhow::{Context, Result, ensure};
@@ -12,9 +12,16 @@ use cryptlet_primitives::{
     names::{ISOLATIONS, PROVIDERS},
 };
 use std::{
+    path::Path,
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// Reads a genesis file in geth's format.
+pub(crate) fn read(file: &Path) -> Result<Genesis> {
+    let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))
+}
 
 #[expect(clippy::print_stdout, reason = "this is the answer of the command")]
 pub(crate) fn run(args: &GenesisArgs) -> Result<ExitCode> {

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{ImportArgs, OutputArgs},
-    logs,
+    genesis_file, logs,
 };
 use alloy::genesis::Genesis;
 use anyhow::{Context, Result, bail};
@@ -102,10 +102,7 @@ fn open(file: &Path) -> Result<BlockSource<BufReader<File>>> {
 /// The rules of the chain: of the genesis file that was named, of the chain in the folder, or of the first file.
 fn chain_spec(chain: &ChainStore, genesis: Option<&Path>, files: &[PathBuf]) -> Result<ChainSpec> {
     let genesis: Genesis = match genesis {
-        Some(file) => {
-            let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))?
-        }
+        Some(file) => genesis_file::read(file)?,
         None if chain.is_initialized() => chain.genesis()?,
         None => {
             let first = files.first().context("no file to import")?;

@@ -8,6 +8,7 @@ use crate::{
     dev::{self, Accounts, Deployments, Ready},
     fabric::{FabricAccess, LateFabric},
     fork::Fork,
+    genesis_file,
     import::import_files,
     logs,
     metrics::MetricsServer,
@@ -63,7 +64,9 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     };
     let config = NodeConfig { fork: fork.map(|fork| Arc::new(ForkCache::new(fork.source))), ..node_config(&args) };
     let node = Node::start(config, spec.clone(), chain, seam)?;
-    if let Some(timestamp) = args.timestamp.filter(|_| args.dev && node.head().number == 0) {
+    if let Some(timestamp) =
+        args.timestamp.filter(|_| args.dev && node.head().number == spec.genesis().number.unwrap_or_default())
+    {
         node.time().set_now(timestamp);
     }
     if args.auto_impersonate {
@@ -153,14 +156,11 @@ async fn open_chain(
     let given = match (accounts, &args.genesis) {
         (Some(accounts), _) if args.fork.fork_url.is_some() => {
             let chain = opened()?;
-            let (genesis, fork) = continue_fork(args, dev::genesis(args, accounts), &chain).await?;
+            let (genesis, fork) = continue_fork(args, dev::genesis(args, accounts)?, &chain).await?;
             return Ok((Arc::new(ChainSpec::from_genesis(genesis)?), chain, fork));
         }
-        (Some(accounts), _) => Some(dev::genesis(args, accounts)),
-        (None, Some(file)) => {
-            let json = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            Some(serde_json::from_slice(&json).with_context(|| format!("{} is not a genesis file", file.display()))?)
-        }
+        (Some(accounts), _) => Some(dev::genesis(args, accounts)?),
+        (None, Some(file)) => Some(genesis_file::read(file)?),
         (None, None) => None,
     };
     let given = given.map(ChainSpec::from_genesis).transpose()?;

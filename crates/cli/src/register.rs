@@ -2,7 +2,7 @@
 
 use crate::{
     args::RegisterArgs,
-    fabric::{Entered, FabricAccess},
+    fabric::{Entered, FabricAccess, how_to_activate},
     logs, package,
     progress::Progress,
     registry,
@@ -112,7 +112,7 @@ fn print(args: &RegisterArgs, answer: &Answer) {
         println!("  instance {id}");
     }
     for id in &answer.pending {
-        println!("  instance {id}, which waits to be activated: cryptlet registry activate {id}");
+        println!("  {}", how_to_activate(id));
     }
 }
 
@@ -124,7 +124,7 @@ fn print_resumed(args: &RegisterArgs, Entered { active, pending }: &Entered) {
     } else {
         println!("{resumed} instances started again and registered");
         for id in pending {
-            println!("  instance {id} waits to be activated: cryptlet registry activate {id}");
+            println!("  {}", how_to_activate(id));
         }
     }
 }

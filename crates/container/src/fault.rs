@@ -124,6 +124,9 @@ pub enum ContainerFault {
         /// Name of the isolation.
         isolation: &'static str,
     },
+    /// What was prepared belongs to a provider of another kind.
+    #[error("this artefact was compiled for another isolation")]
+    CompiledElsewhere,
     /// The provider was stopped.
     #[error("the isolation provider has been stopped")]
     Stopped,
@@ -151,6 +154,7 @@ impl ContainerFault {
             | Self::Engine(_)
             | Self::NoRuntime { .. }
             | Self::KindNotHere { .. }
+            | Self::CompiledElsewhere
             | Self::Stopped => UnavailableReason::NoInstance,
         }
     }

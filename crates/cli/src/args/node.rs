@@ -11,6 +11,9 @@ use clap::{Args, ValueEnum};
 use cryptlet_node::chain_spec::{CODE_BYTES_MAX_MAX, EthereumHardfork};
 use std::{net::SocketAddr, path::PathBuf};
 
+/// The highest number that the first block may have: there are to be some after it.
+const NUMBER_MAX: u64 = u32::MAX as u64;
+
 /// The name of a fork, as anvil spells it.
 fn hardfork(name: &str) -> Result<EthereumHardfork, String> {
     let newest = EthereumHardfork::Osaka;
@@ -128,9 +131,19 @@ pub(crate) struct NodeArgs {
     /// Derive the dev accounts from a new phrase of so many words instead; the node prints it
     #[arg(long, value_name = "WORDS", num_args = 0..=1, default_missing_value = "12", conflicts_with = "mnemonic", value_parser = words, help_heading = "Dev chain")]
     pub(crate) mnemonic_random: Option<usize>,
+    /// Derive the dev accounts from the phrase of this number, which is the one that anvil makes of it
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["mnemonic", "mnemonic_random"], help_heading = "Dev chain")]
+    pub(crate) mnemonic_seed_unsafe: Option<u64>,
     /// Path the dev accounts derive from instead; the number of the account is appended
     #[arg(long, value_name = "PATH", default_value = crate::dev::DERIVATION_PATH, help_heading = "Dev chain")]
     pub(crate) derivation_path: String,
+    /// Begin the dev chain with the accounts and rules of this genesis file; the dev accounts are funded besides. A chain with
+    /// cryptlets begins with --genesis
+    #[arg(long, value_name = "FILE", requires = "dev", conflicts_with = "fork_url", help_heading = "Dev chain")]
+    pub(crate) init: Option<PathBuf>,
+    /// Number of the dev chain's first block
+    #[arg(long, value_name = "BLOCK", requires = "dev", conflicts_with = "fork_url", value_parser = clap::value_parser!(u64).range(..=NUMBER_MAX), help_heading = "Dev chain")]
+    pub(crate) number: Option<u64>,
     /// Gas of a block of the dev chain
     #[arg(long, value_name = "GAS", value_parser = clap::value_parser!(u64).range(1_000_000..), help_heading = "Dev chain")]
     pub(crate) gas_limit: Option<u64>,

@@ -86,7 +86,7 @@ impl IsolationProvider for InsecureInProcess {
             Form::Wasm => Loaded::Wasm(unsafe { component::load(&self.engine, &artefact.bytes) }?),
             Form::Evm => Loaded::Evm(EvmGuest::load(&artefact.bytes)?),
             Form::WasmForVm => {
-                return Err(ContainerFault::Engine("this artefact was compiled for another isolation".to_owned()));
+                return Err(ContainerFault::CompiledElsewhere);
             }
             Form::Process(_) => return Err(self.not_here(Kind::Process)),
         };

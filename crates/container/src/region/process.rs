@@ -140,7 +140,7 @@ impl IsolationProvider for ProcessProvider {
                 Box::new(ProgramPool::start(launch, self.pool.clone())?)
             }
             Form::WasmForVm => {
-                return Err(ContainerFault::Engine("this artefact was compiled for another isolation".to_owned()));
+                return Err(ContainerFault::CompiledElsewhere);
             }
         };
         let instance = Instance::new(self.shared.signers.create(terms)?, self.shared.measurement)?;

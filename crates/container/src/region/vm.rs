@@ -101,7 +101,7 @@ impl IsolationProvider for VmProvider {
     ) -> Result<Arc<dyn IsolatedRegion>, ContainerFault> {
         match &artefact.form {
             Form::WasmForVm => {}
-            Form::Wasm => return Err(cannot("this artefact was compiled for another isolation")),
+            Form::Wasm => return Err(ContainerFault::CompiledElsewhere),
             Form::Evm => return Err(not_here(Kind::Evm)),
             Form::Process(_) => return Err(not_here(Kind::Process)),
         }

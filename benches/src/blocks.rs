@@ -19,6 +19,7 @@ use cryptlet_node::{
     store::{ChainStore, StoreOptions},
 };
 use std::{
+    ops::Range,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,6 +29,9 @@ const SENDERS: usize = 100;
 /// One after the other, each in a block of its own.
 const SINGLE: usize = 4_000;
 const HUNDRED: usize = 100;
+/// Blocks that a chain has when its next ones are measured.
+const DECAY_HEIGHTS: [usize; 3] = [1_000, 4_000, 16_000];
+const DECAY_NEW_CHAINS: usize = 5;
 /// Given all at once, by many senders.
 const BURST: usize = 10_000;
 const RECIPIENTS: usize = 1_000;
@@ -40,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The sections on speed.
 pub(crate) async fn run() -> Result<Vec<Section>> {
-    Ok(vec![single().await?, burst().await?])
+    Ok(vec![single().await?, decay().await?, burst().await?])
 }
 
 /// The section on memory and disk.
@@ -83,19 +87,10 @@ async fn single() -> Result<Section> {
     let columns = ["blocks", "blocks/s", "first 100, µs each", "last 100, µs each", "last ÷ first", "CPU µs each"];
     let mut table = Section::new("Blocks in process, one transfer each", &columns);
     let running = Running::start()?;
-    let (node, mut head) = (&running.node, running.node.watch_head());
-    let transfers: Vec<Bytes> = (0..SINGLE)
-        .map(|nonce| transfer(&running.senders[0], nonce as u64, recipient(nonce)))
-        .collect::<Result<_>>()?;
+    let transfers = running.transfers_of_one(0..SINGLE)?;
     let (cpu, mut times) = (self_cpu_seconds()?, Vec::with_capacity(SINGLE));
     for raw in transfers {
-        let sent = Instant::now();
-        head.borrow_and_update();
-        let hash = node.submit(raw).await?;
-        while node.chain().transaction_location(hash)?.is_none() {
-            head.changed().await?;
-        }
-        times.push(sent.elapsed().as_secs_f64() * 1e6);
+        times.push(running.mine(raw).await?);
     }
     let cpu_us = (self_cpu_seconds()? - cpu) * 1e6 / SINGLE as f64;
     let (first, last) = (median(times[..HUNDRED].to_vec()), median(times[SINGLE - HUNDRED..].to_vec()));
@@ -113,6 +108,44 @@ async fn single() -> Result<Section> {
          hundred are medians. \
          In process, with a dev node's durability.",
     ))
+}
+
+/// Blocks of a long chain and of short ones in turn, so that a machine whose speed changes changes both.
+async fn decay() -> Result<Section> {
+    let columns = ["blocks before", "block of a new chain, µs", "block of this chain, µs", "ratio"];
+    let mut table = Section::new("Blocks in process, by height", &columns);
+    let long = Running::start()?;
+    let mut height = 0;
+    for target in DECAY_HEIGHTS {
+        progress(&format!("blocks: the chain grows to {}", grouped(target as i64)));
+        for raw in long.transfers_of_one(height..target)? {
+            long.mine(raw).await?;
+        }
+        height = target;
+        let (mut at_start, mut at_height) = (Vec::new(), Vec::new());
+        for _ in 0..DECAY_NEW_CHAINS {
+            let short = Running::start()?;
+            let pairs = short.transfers_of_one(0..HUNDRED)?.into_iter();
+            for (of_short, of_long) in pairs.zip(long.transfers_of_one(height..height + HUNDRED)?) {
+                at_start.push(short.mine(of_short).await?);
+                at_height.push(long.mine(of_long).await?);
+            }
+            height += HUNDRED;
+            short.node.stop().await;
+        }
+        let (at_start, at_height) = (median(at_start), median(at_height));
+        table.row(&[
+            grouped(target as i64),
+            format!("{at_start:.0}"),
+            format!("{at_height:.0}"),
+            format!("{:.2}x", at_height / at_start),
+        ]);
+    }
+    long.node.stop().await;
+    Ok(table.how(format!(
+        "As above. A block of the long chain, one of a new chain's first hundred, and so on in turn, {} of each: medians.",
+        DECAY_NEW_CHAINS * HUNDRED
+    )))
 }
 
 async fn burst() -> Result<Section> {
@@ -158,6 +191,22 @@ impl Running {
         let chain = ChainStore::open(folder.path(), &StoreOptions::default())?;
         let spec = Arc::new(ChainSpec::from_genesis(genesis)?);
         Ok(Self { node: Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric))?, senders, folder })
+    }
+
+    /// Transfers of the first sender.
+    fn transfers_of_one(&self, nonces: Range<usize>) -> Result<Vec<Bytes>> {
+        nonces.map(|nonce| transfer(&self.senders[0], nonce as u64, recipient(nonce))).collect()
+    }
+
+    /// Gives the node a transfer and waits until it is in a block; µs.
+    async fn mine(&self, raw: Bytes) -> Result<f64> {
+        let mut head = self.node.watch_head();
+        let sent = Instant::now();
+        let hash = self.node.submit(raw).await?;
+        while self.node.chain().transaction_location(hash)?.is_none() {
+            head.changed().await?;
+        }
+        Ok(sent.elapsed().as_secs_f64() * 1e6)
     }
 
     /// The transfers `first..first + count`, dealt out to the senders in turn.

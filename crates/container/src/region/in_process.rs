@@ -1,7 +1,10 @@
 //! Isolation `none`: guests and keys in the caller's own address space. For tests of what stands above, where no worker binary
 //! is at hand; it says so in its measurement, and no policy should name it.
 
-use super::{IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance};
+use super::{
+    IsolatedRegion, Isolation, IsolationProvider, MeasuredStack,
+    instance::{Instance, Runner},
+};
 use crate::{
     artefact::{self, Artefact, Form},
     call::{CallAnswer, CallInputs, CallOut},
@@ -11,12 +14,11 @@ use crate::{
     evm::{self, EvmGuest},
     fault::ContainerFault,
     guest::Guest,
-    keyring::{InstanceTerms, RenewalTerms},
+    keyring::InstanceTerms,
     sandbox::SandboxReport,
     signers::InsecureLocalKey,
 };
 use alloy_primitives::B256;
-use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Signature65};
 use std::{num::NonZeroU32, sync::Arc};
 
 /// Guests that may run at once.
@@ -85,13 +87,11 @@ impl IsolationProvider for InsecureInProcess {
             // SAFETY: as far as this provider goes: the artefact came from `prepare`, or from a caller who wants it run.
             Form::Wasm => Loaded::Wasm(unsafe { component::load(&self.engine, &artefact.bytes) }?),
             Form::Evm => Loaded::Evm(EvmGuest::load(&artefact.bytes)?),
-            Form::WasmForVm => {
-                return Err(ContainerFault::CompiledElsewhere);
-            }
+            Form::WasmForVm => return Err(ContainerFault::CompiledElsewhere),
             Form::Process(_) => return Err(self.not_here(Kind::Process)),
         };
-        let instance = Instance::new(InsecureLocalKey::insecure_create(terms)?, self.stack.measurement())?;
-        Ok(Arc::new(InProcessRegion { guest, instance, call_out }))
+        let keys = InsecureLocalKey::insecure_create(terms)?;
+        Ok(Arc::new(Instance::new(Box::new(guest), call_out, keys, self.stack.measurement())?))
     }
 }
 
@@ -101,45 +101,16 @@ enum Loaded {
     Evm(EvmGuest),
 }
 
-struct InProcessRegion {
-    guest: Loaded,
-    instance: Instance,
-    call_out: Arc<dyn CallOut>,
-}
-
-impl IsolatedRegion for InProcessRegion {
-    fn io_control(&self, inputs: &CallInputs, input: &[u8]) -> Result<CallAnswer, ContainerFault> {
-        Ok(match &self.guest {
-            Loaded::Wasm(guest) => guest.call(inputs, input.to_vec(), Arc::clone(&self.call_out)),
-            Loaded::Evm(guest) => guest.call(inputs, input.to_vec()),
+impl Runner for Loaded {
+    fn run(
+        &self,
+        inputs: &CallInputs,
+        input: &[u8],
+        call_out: &Arc<dyn CallOut>,
+    ) -> Result<CallAnswer, ContainerFault> {
+        Ok(match self {
+            Self::Wasm(guest) => guest.call(inputs, input.to_vec(), Arc::clone(call_out)),
+            Self::Evm(guest) => guest.call(inputs, input.to_vec()),
         })
-    }
-
-    fn sign_message(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {
-        self.instance.sign(result, mode)
-    }
-
-    fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
-        self.instance.agree(peer_key, context)
-    }
-
-    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
-        self.instance.renew(terms)
-    }
-
-    fn digest(&self) -> RegionDigest {
-        self.instance.digest()
-    }
-
-    fn keys(&self) -> &InstanceKeys {
-        &self.instance.keys
-    }
-
-    fn keys_signature(&self) -> Signature65 {
-        self.instance.keys_signature
-    }
-
-    fn random_seed(&self, call_key: B256, mode: InvocationMode) -> B256 {
-        self.instance.random_seed(call_key, mode)
     }
 }

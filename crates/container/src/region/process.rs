@@ -2,7 +2,9 @@
 //! done in a process that does nothing else. This process only carries values between them.
 
 use super::{
-    IsolatedRegion, Isolation, IsolationProvider, MeasuredStack, RegionDigest, instance::Instance, making::Maker,
+    IsolatedRegion, Isolation, IsolationProvider, MeasuredStack,
+    instance::{Instance, Runner},
+    making::Maker,
 };
 use crate::{
     artefact::{Artefact, ArtefactCache, Form},
@@ -11,7 +13,7 @@ use crate::{
     compile::CompileBounds,
     engine::{self, EngineProfile},
     fault::{ContainerFault, GuestRefusal},
-    keyring::{InstanceTerms, RenewalTerms},
+    keyring::InstanceTerms,
     pool::{PoolConfig, WorkerLaunch, WorkerPool},
     process::WorkerCommand,
     program::{LivePrograms, ProgramLaunch, ProgramPool, ProgramSpec},
@@ -20,7 +22,7 @@ use crate::{
     wire::SourceKind,
 };
 use alloy_primitives::{B256, Bytes};
-use cryptlet_primitives::{CryptletResult, InstanceKeys, InvocationMode, Measurement, Signature65};
+use cryptlet_primitives::Measurement;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -139,12 +141,10 @@ impl IsolationProvider for ProcessProvider {
                 let launch = self.launch(artefact.bytes.clone(), spec.clone());
                 Box::new(ProgramPool::start(launch, self.pool.clone())?)
             }
-            Form::WasmForVm => {
-                return Err(ContainerFault::CompiledElsewhere);
-            }
+            Form::WasmForVm => return Err(ContainerFault::CompiledElsewhere),
         };
-        let instance = Instance::new(self.shared.signers.create(terms)?, self.shared.measurement)?;
-        Ok(Arc::new(ProcessRegion { runner, instance, call_out }))
+        let keys = self.shared.signers.create(terms)?;
+        Ok(Arc::new(Instance::new(runner, call_out, keys, self.shared.measurement)?))
     }
 }
 
@@ -168,11 +168,6 @@ impl ProcessProvider {
     }
 }
 
-/// What runs the calls of one region.
-pub(super) trait Runner: Send + Sync {
-    fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault>;
-}
-
 /// Code that any worker can run.
 pub(super) struct InWorkers {
     pub(super) shared: Arc<Shared>,
@@ -180,55 +175,25 @@ pub(super) struct InWorkers {
 }
 
 impl Runner for InWorkers {
-    fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault> {
-        self.shared.pool.call(&self.artefact, inputs, input, call_out)
+    fn run(
+        &self,
+        inputs: &CallInputs,
+        input: &[u8],
+        call_out: &Arc<dyn CallOut>,
+    ) -> Result<CallAnswer, ContainerFault> {
+        self.shared.pool.call(&self.artefact, inputs, input, &**call_out)
     }
 }
 
 /// A program, in processes of its own.
 impl Runner for ProgramPool {
-    fn run(&self, inputs: &CallInputs, input: &[u8], call_out: &dyn CallOut) -> Result<CallAnswer, ContainerFault> {
-        self.call(inputs, input, call_out)
-    }
-}
-
-pub(super) struct ProcessRegion {
-    pub(super) runner: Box<dyn Runner>,
-    pub(super) instance: Instance,
-    pub(super) call_out: Arc<dyn CallOut>,
-}
-
-impl IsolatedRegion for ProcessRegion {
-    fn io_control(&self, inputs: &CallInputs, input: &[u8]) -> Result<CallAnswer, ContainerFault> {
-        self.runner.run(inputs, input, &*self.call_out)
-    }
-
-    fn sign_message(&self, result: &CryptletResult, mode: InvocationMode) -> Result<Signature65, ContainerFault> {
-        self.instance.sign(result, mode)
-    }
-
-    fn agree(&self, peer_key: [u8; 32], context: B256) -> Result<B256, ContainerFault> {
-        self.instance.agree(peer_key, context)
-    }
-
-    fn renew(&self, terms: &RenewalTerms) -> Result<(InstanceKeys, Signature65), ContainerFault> {
-        self.instance.renew(terms)
-    }
-
-    fn digest(&self) -> RegionDigest {
-        self.instance.digest()
-    }
-
-    fn keys(&self) -> &InstanceKeys {
-        &self.instance.keys
-    }
-
-    fn keys_signature(&self) -> Signature65 {
-        self.instance.keys_signature
-    }
-
-    fn random_seed(&self, call_key: B256, mode: InvocationMode) -> B256 {
-        self.instance.random_seed(call_key, mode)
+    fn run(
+        &self,
+        inputs: &CallInputs,
+        input: &[u8],
+        call_out: &Arc<dyn CallOut>,
+    ) -> Result<CallAnswer, ContainerFault> {
+        self.call(inputs, input, &**call_out)
     }
 }
 

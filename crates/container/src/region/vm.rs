@@ -8,7 +8,7 @@ use super::{
     IsolatedRegion, Isolation, IsolationProvider, MeasuredStack,
     instance::Instance,
     making::Maker,
-    process::{InWorkers, ProcessConfig, ProcessRegion, Shared, start_processes},
+    process::{InWorkers, ProcessConfig, Shared, start_processes},
 };
 use crate::{
     artefact::{Artefact, Form},
@@ -106,8 +106,8 @@ impl IsolationProvider for VmProvider {
             Form::Process(_) => return Err(not_here(Kind::Process)),
         }
         let runner = Box::new(InWorkers { shared: Arc::clone(&self.shared), artefact: artefact.clone() });
-        let instance = Instance::new(self.shared.signers.create(terms)?, self.shared.measurement)?;
-        Ok(Arc::new(ProcessRegion { runner, instance, call_out }))
+        let keys = self.shared.signers.create(terms)?;
+        Ok(Arc::new(Instance::new(runner, call_out, keys, self.shared.measurement)?))
     }
 }
 

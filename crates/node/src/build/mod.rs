@@ -24,4 +24,4 @@ pub use assemble::{Assembled, BlockPlan, Suspension, SuspensionVerdict, Transcri
 pub use backoff::{Backoff, Moment};
 pub use cadence::{Cadence, SealKind};
 pub use machine::{Effect, Input, Machine, MachineConfig};
-pub use parking::{Anchor, ParkedView, unavailable_record};
+pub use parking::{Anchor, ParkedView};

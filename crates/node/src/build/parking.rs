@@ -9,12 +9,9 @@
 //!   after finitely many blocks.
 
 use super::backoff::{Backoff, Moment};
-use alloy_primitives::{B256, Bytes, keccak256, map::HashMap};
+use alloy_primitives::{B256, map::HashMap};
 use cryptlet_attestation::{RecoveredRecord, record::ANCHOR_DEPTH_MAX};
-use cryptlet_primitives::{
-    CryptletResult, FabricDomain, FabricFault, Invocation, InvocationKey, Record, ResultStatus, Signature65,
-    UnavailableReason,
-};
+use cryptlet_primitives::{FabricDomain, FabricFault, Invocation, InvocationKey, Record, UnavailableReason};
 use std::collections::VecDeque;
 
 /// A block that calls refer to: the parent of the block that was being built when the call was first met.
@@ -272,7 +269,7 @@ impl ParkingLot {
     }
 
     fn answer_unavailable(&mut self, transaction: B256, invocation: Invocation, reason: UnavailableReason) {
-        let record = RecoveredRecord::recover(unavailable_record(&invocation, reason), &self.config.domain);
+        let record = RecoveredRecord::recover(Record::unavailable(&invocation, reason), &self.config.domain);
         self.parked.entry(transaction).or_default().transcript.push(record);
     }
 
@@ -289,21 +286,4 @@ impl ParkingLot {
             orders.push(Order::Dispatch { transaction, invocation, attempt });
         }
     }
-}
-
-/// The record that says that nobody answered. Nobody signs it: that it may stand is decided by the age of its anchor.
-pub fn unavailable_record(invocation: &Invocation, reason: UnavailableReason) -> Record {
-    let output = Bytes::copy_from_slice(&[reason as u8]);
-    let result = CryptletResult {
-        requestHash: invocation.request_hash(),
-        registrationId: B256::ZERO,
-        keyEpoch: 0,
-        status: ResultStatus::Unavailable as u8,
-        outputHash: keccak256(&output),
-        units: 0,
-        observedAt: 0,
-        notBefore: 0,
-        expires: 0,
-    };
-    Record { request: invocation.request, result, output, signature: Signature65::NONE }
 }

@@ -1,10 +1,10 @@
 //! The machine, fed by hand.
 
-use super::{Anchor, Backoff, Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind, unavailable_record};
+use super::{Anchor, Backoff, Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind};
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_primitives::{
-    CryptletRequest, FabricDomain, FabricFault, Invocation, InvocationMode, ResultStatus, UnavailableReason,
+    CryptletRequest, FabricDomain, FabricFault, Invocation, InvocationMode, Record, ResultStatus, UnavailableReason,
 };
 
 const DOMAIN: FabricDomain = FabricDomain { chain_id: 1, genesis_hash: B256::ZERO };
@@ -59,7 +59,7 @@ fn call_with(transaction: B256, sequence: u32, input: &'static [u8]) -> Invocati
 
 /// Some record; the machine does not look into it.
 fn record_of(invocation: &Invocation) -> Box<RecoveredRecord> {
-    let record = unavailable_record(invocation, UnavailableReason::Overloaded);
+    let record = Record::unavailable(invocation, UnavailableReason::Overloaded);
     Box::new(RecoveredRecord::recover(record, &DOMAIN))
 }
 

@@ -135,6 +135,32 @@ test('a node imports before it serves, and shows blocks from before the merge as
   }
 });
 
+test('every transaction of every fork is traced to what its receipt and the state after it say', async () => {
+  const node = await start([
+    'node', '--datadir', inside('served'), '--no-mining', '--port', '0', '--http.api', 'eth,debug',
+  ]);
+  const call = (method, params) => rpc(node.ready.http, method, params);
+  try {
+    let traced = 0;
+    for (let number = 1; number <= LAST; number += 1) {
+      const tag = `0x${number.toString(16)}`;
+      const [block, receipts] = [await call('eth_getBlockByNumber', [tag, false]), await call('eth_getBlockReceipts', [tag])];
+      const calls = await call('debug_traceBlockByNumber', [tag, { tracer: 'callTracer' }]);
+      assert.deepEqual(calls.map(({ txHash, result }) => [txHash, result.gasUsed]), receipts.map((receipt) => [receipt.transactionHash, receipt.gasUsed]), `block ${number}`);
+      const diffs = await call('debug_traceBlockByNumber', [tag, { tracer: 'prestateTracer', tracerConfig: { diffMode: true } }]);
+      const balances = new Map(diffs.flatMap(({ result }) => Object.entries(result.post)).filter(([, { balance }]) => balance).map(([address, { balance }]) => [address, balance]));
+      // Whoever is rewarded has more after the block than after its last transaction.
+      balances.delete(block.miner);
+      if (block.uncles.length > 0) continue;
+      for (const [address, balance] of balances) assert.equal(await call('eth_getBalance', [address, tag]), balance, `block ${number}, ${address}`);
+      traced += calls.length;
+    }
+    assert.ok(traced > 400, `${traced} transactions`);
+  } finally {
+    await node.stop();
+  }
+});
+
 test('a dev chain runs under an older fork, and what it made imports as any chain does', async () => {
   for (const [name, hasBaseFee, isMerged] of [['berlin', false, false], ['london', true, false], ['paris', true, true]]) {
     const datadir = inside(`dev-${name}`);

@@ -57,6 +57,28 @@ test('a chain that was cheated on is exported, replayed and verified, and says s
   }
 });
 
+test('what was cheated before Prague, where headers cannot name it, is traced as it was', async () => {
+  const node = await startDevNode('--no-fabric', '--hardfork', 'london');
+  try {
+    const call = (method, params) => rpc(node.ready.http, method, params);
+    // Returns slot 0 after adding one to it.
+    await call('anvil_setCode', [X, '0x60005460010160005560005460005260206000f3']);
+    await call('anvil_setStorageAt', [X, '0x0', word(41)]);
+    await call('anvil_setBalance', [A1, ETHER]);
+    await call('anvil_setNonce', [A1, '0x7']);
+    const hash = await call('eth_sendTransaction', [{ from: A1, to: X, gas: '0x30d40' }]);
+    await call('anvil_setStorageAt', [X, '0x0', word(1)]);
+    await call('evm_mine', []);
+    const [{ result }] = await call('debug_traceBlockByNumber', ['0x1', { tracer: 'callTracer' }]);
+    assert.equal(BigInt(result.output), 42n);
+    const { pre, post } = await call('debug_traceTransaction', [hash, { tracer: 'prestateTracer', tracerConfig: { diffMode: true } }]);
+    assert.deepEqual([pre[X].storage, post[X].storage], [{ [word(0)]: word(41) }, { [word(0)]: word(42) }]);
+    assert.deepEqual([pre[A1.toLowerCase()].balance, pre[A1.toLowerCase()].nonce], [ETHER, 7]);
+  } finally {
+    await node.stop();
+  }
+});
+
 test('--state keeps a state from one run to the next', async () => {
   const args = ['--state', file('kept.json'), '--no-examples'];
   let node = await startDevNode(...args);

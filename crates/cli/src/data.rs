@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use std::{
     fs::{File, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -67,10 +68,17 @@ fn remove_orphans(temporary: &Path) {
 }
 
 fn is_orphan(folder: &Path) -> bool {
-    let Ok(lock) = File::options().read(true).write(true).open(folder.join(LOCK)) else { return false };
-    let age = lock.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|made| made.elapsed().ok());
-    let is_old = age.is_some_and(|age| age >= YOUNG);
-    is_old && !matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_)))
+    match File::options().read(true).write(true).open(folder.join(LOCK)) {
+        Ok(lock) => is_old(&lock) && !matches!(lock.try_lock(), Err(TryLockError::WouldBlock | TryLockError::Error(_))),
+        // Whoever began to remove it was killed too.
+        Err(error) if error.kind() == ErrorKind::NotFound => File::open(folder).is_ok_and(|folder| is_old(&folder)),
+        Err(_) => false,
+    }
+}
+
+fn is_old(file: &File) -> bool {
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
+    modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age >= YOUNG)
 }
 
 #[cfg(test)]
@@ -96,10 +104,14 @@ mod tests {
         drop(gone);
         let (young, _) = folder(temporary.path(), "cryptlet-dev-young", 0);
         let (stranger, _) = folder(temporary.path(), "somebody-else", 60);
-        let unlocked = temporary.path().join("cryptlet-dev-unlocked");
-        std::fs::create_dir(&unlocked).unwrap();
+        let [unlocked, half_removed] =
+            ["unlocked", "half-removed"].map(|name| temporary.path().join(PREFIX.to_owned() + name));
+        for folder in [&unlocked, &half_removed] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        File::open(&half_removed).unwrap().set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
         remove_orphans(temporary.path());
-        assert!(!orphan.exists());
+        assert!(!orphan.exists() && !half_removed.exists());
         for kept in [alive, young, stranger, unlocked] {
             assert!(kept.exists(), "{}", kept.display());
         }

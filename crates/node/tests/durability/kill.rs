@@ -9,7 +9,7 @@ const TEST: &str = "kill::sigkill_at_any_moment_loses_nothing_that_was_acknowled
 fn sigkill_at_any_moment_loses_nothing_that_was_acknowledged() {
     child::run_if_asked();
     let points = setting("CRYPTLET_CRASH_POINTS", 26);
-    let mut chance = Chance::default();
+    let mut chance = Chance::of_this_run();
     say(verdict::TABLE_HEAD);
     for sync in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -22,11 +22,15 @@ fn say(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("standard output takes a line");
 }
 
-/// Random numbers whose seed is fixed (splitmix64): a run can be repeated, as far as the scheduler lets it.
-#[derive(Default)]
+/// Random numbers of a seed (splitmix64): a run can be repeated, as far as the scheduler lets it.
 struct Chance(u64);
 
 impl Chance {
+    /// The same numbers every time, or others (`CRYPTLET_SEED`): several runs at once should not all do the same.
+    fn of_this_run() -> Self {
+        Self(setting("CRYPTLET_SEED", 0))
+    }
+
     /// A number from 0 on and below this one.
     fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -11,7 +11,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_with_sync() {
     child::run_if_asked();
     let cuts = setting("CRYPTLET_POWER_CUTS", 4);
     let folder = tempfile::tempdir().expect("a folder");
-    let mut chance = Chance::default();
+    let mut chance = Chance::of_this_run();
     let mut tally = Tally::default();
     for _ in 0..cuts {
         match cut(&folder.path().join("sync"), true, &mut chance) {

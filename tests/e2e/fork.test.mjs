@@ -81,6 +81,32 @@ test('a fork has the state of its block, and its own from then on', async () => 
   }
 });
 
+test('a fork may continue from within a block', async () => {
+  await rpc(url, 'evm_setAutomine', [false]);
+  const hashes = [];
+  for (const value of [21, 22, 23]) {
+    hashes.push(await rpc(url, 'eth_sendTransaction', [{ from: ALICE, gas: '0x30d40', to: contract, data: `0x${word(3)}${word(value)}` }]));
+  }
+  await rpc(url, 'evm_mine', []);
+  await rpc(url, 'evm_setAutomine', [true]);
+  const there = await rpc(url, 'eth_getTransactionByHash', [hashes[1]]);
+  const node = await fork('--fork-transaction-hash', hashes[1]);
+  const { http } = node.ready;
+  try {
+    const head = await rpc(http, 'eth_getBlockByNumber', ['latest', false]);
+    assert.deepEqual([head.number, head.transactions], [there.blockNumber, hashes.slice(0, 2)]);
+    assert.equal(head.timestamp, (await rpc(url, 'eth_getBlockByNumber', [there.blockNumber, false])).timestamp);
+    assert.equal(await read(http, 3), 22n);
+    await write(http, 3, 30);
+    assert.equal(await read(http, 3), 30n);
+  } finally {
+    await node.stop();
+  }
+  const { code, stderr } = await run(cryptlet, ['node', '--dev', '--port', '0', '--fork-url', url, '--fork-transaction-hash', `0x${'ab'.repeat(32)}`]);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /no block of .* has transaction 0xabab/);
+});
+
 test('logs are of both chains: up to the fork block the other one’s, and then its own', async () => {
   // Logs the word it is called with: CALLDATACOPY, LOG1 with topic 1.
   const logger = '0x600d600c600039600d6000f3' + '3660006000376001366000a100';

@@ -49,7 +49,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let data = DataFolder::open(args.datadir.as_deref())?;
     let opening = begin_opening(&args, &data);
     let accounts = args.dev.then(|| Accounts::derive(&args)).transpose()?;
-    let (spec, chain, fork) = open_chain(&args, accounts.as_ref(), &data, opening).await?;
+    let (spec, chain, mut fork) = open_chain(&args, accounts.as_ref(), &data, opening).await?;
     if !args.import.is_empty() {
         progress.step("importing blocks");
         chain.initialize(spec.genesis(), &spec.genesis_block())?;
@@ -62,6 +62,7 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         Some(late) => Arc::new(late.clone()),
         None => Arc::new(NoFabric),
     };
+    let again = fork.as_mut().and_then(|fork| fork.again.take());
     let config = NodeConfig { fork: fork.map(|fork| Arc::new(ForkCache::new(fork.source))), ..node_config(&args) };
     let node = Node::start(config, spec.clone(), chain, seam)?;
     if let Some(timestamp) =
@@ -101,6 +102,9 @@ async fn serve(args: NodeArgs) -> Result<ExitCode> {
         }
         _ => Deployments::default(),
     };
+    if let Some(block) = again {
+        block.happen_again(&node).await.context("--fork-transaction-hash")?;
+    }
     state_files.load(&node).await?;
     node.reset_comes_back_here();
     begin_mining(&args, &node).await?;

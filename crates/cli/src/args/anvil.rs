@@ -1,5 +1,6 @@
 //! Flags that a dev node has because anvil has them: forks, state files, and what is taken without effect.
 
+use alloy::primitives::B256;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -46,6 +47,9 @@ pub(crate) struct ForkArgs {
     /// The block to continue from
     #[arg(long, value_name = "BLOCK", requires = "fork_url")]
     pub(crate) fork_block_number: Option<u64>,
+    /// Continue with this transaction as the last that has happened: its block is made again, up to it
+    #[arg(long, value_name = "HASH", requires = "fork_url", conflicts_with = "fork_block_number")]
+    pub(crate) fork_transaction_hash: Option<B256>,
     /// Keep nothing of what was fetched for the next time (else: $XDG_CACHE_HOME/cryptlet/fork)
     #[arg(long, requires = "fork_url")]
     pub(crate) no_storage_caching: bool,

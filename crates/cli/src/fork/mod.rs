@@ -1,11 +1,13 @@
 //! `--fork-url`: the chain that a dev chain continues, over JSON-RPC, with what was fetched before kept in a file.
 
+mod again;
 mod cache_file;
 mod remote;
 
 pub(crate) use remote::RemoteChain;
 
 use crate::args::ForkArgs;
+use again::BlockPart;
 use alloy::{
     eips::BlockNumberOrTag,
     genesis::{Genesis, GenesisAccount},
@@ -22,6 +24,8 @@ pub(crate) struct Fork {
     pub(crate) point: ForkPoint,
     /// Reaches the other chain.
     pub(crate) source: Arc<RemoteChain>,
+    /// What is to happen again on top of it.
+    pub(crate) again: Option<BlockPart>,
 }
 
 impl Fork {
@@ -33,10 +37,17 @@ impl Fork {
         let chain_id = source.chain_id().await?;
         let known =
             stored.and_then(|genesis| genesis.config.extra_fields.get_deserialized::<ForkPoint>("cryptletFork"));
+        let mut again = None;
         let point = match known.transpose()? {
             Some(point) => point,
             None => {
-                let number = args.fork_block_number.or(at).map_or(BlockNumberOrTag::Latest, BlockNumberOrTag::Number);
+                let mut number =
+                    args.fork_block_number.or(at).map_or(BlockNumberOrTag::Latest, BlockNumberOrTag::Number);
+                if let Some(hash) = args.fork_transaction_hash {
+                    let found = source.block_up_to(hash).await?;
+                    let (block, part) = found.with_context(|| format!("no block of {url} has transaction {hash}"))?;
+                    (number, again) = (BlockNumberOrTag::Number(block.saturating_sub(1)), Some(part));
+                }
                 let header = source.header(number).await?.with_context(|| format!("{url} has no block {number}"))?;
                 ForkPoint { chain_id, block_number: header.number, block_hash: header.hash }
             }
@@ -48,7 +59,7 @@ impl Fork {
         );
         let folder = || args.cache_path.clone().unwrap_or_else(cache_folder);
         let cache = (!args.no_storage_caching).then(|| CacheFile::open(&folder(), &point)).transpose()?;
-        Ok(Some(Self { point, source: Arc::new(source.at(point.block_number, cache)) }))
+        Ok(Some(Self { point, source: Arc::new(source.at(point.block_number, cache)), again }))
     }
 
     /// Makes a dev chain's genesis the continuation of the fork block: its number, time and fees, and of the accounts that

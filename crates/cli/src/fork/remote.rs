@@ -1,9 +1,10 @@
 //! The other chain over JSON-RPC.
 
-use super::cache_file::CacheFile;
+use super::{again::BlockPart, cache_file::CacheFile};
 use crate::args::ForkArgs;
 use alloy::{
-    eips::BlockNumberOrTag,
+    consensus::TxEip4844,
+    eips::{BlockNumberOrTag, eip7594::BlobTransactionSidecarVariant},
     primitives::{B256, Bytes, U64, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::{client::BatchRequest, types::Header},
@@ -70,6 +71,27 @@ impl RemoteChain {
     pub(super) async fn header(&self, number: BlockNumberOrTag) -> Result<Option<Header>> {
         let block = self.again(|| async { self.provider.get_block_by_number(number).await }).await?;
         Ok(block.map(|block| block.header))
+    }
+
+    /// The block that a transaction is in, up to the transaction and with it; none if there is no such transaction.
+    pub(super) async fn block_up_to(&self, hash: B256) -> Result<Option<(u64, BlockPart)>> {
+        let found = self.again(|| async { self.provider.get_transaction_by_hash(hash).await }).await?;
+        let Some(number) = found.and_then(|transaction| transaction.block_number) else { return Ok(None) };
+        let block = self.again(|| async { self.provider.get_block_by_number(number.into()).full().await }).await?;
+        let block = block.with_context(|| format!("block {number} is gone"))?;
+        let mut part = BlockPart { timestamp: block.header.timestamp, transactions: Vec::new() };
+        for transaction in block.transactions.into_transactions() {
+            let envelope = transaction.inner.into_inner();
+            let is_last = *envelope.tx_hash() == hash;
+            // Blobs are not needed to run what names them.
+            part.transactions.push(
+                envelope.map_eip4844(|tx| TxEip4844::from(tx).with_sidecar(BlobTransactionSidecarVariant::default())),
+            );
+            if is_last {
+                break;
+            }
+        }
+        Ok(Some((number, part)))
     }
 
     /// Asks until there is an answer, a few times at most.

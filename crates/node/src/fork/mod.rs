@@ -97,6 +97,9 @@ impl BaseAccount {
 #[error("{0} of the forked chain {PHRASE}")]
 pub struct BaseMiss(pub BaseKey);
 
+/// Rounds of fetching for one call. A run meets one unknown row at a time, so this bounds the rows a call may need.
+pub(crate) const ROUNDS_MAX: usize = 10_000;
+
 /// How errors that only mean "ask again in a moment" are told apart from others, after they have become words.
 const PHRASE: &str = "is not known here";
 

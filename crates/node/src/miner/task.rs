@@ -199,7 +199,10 @@ impl Miner {
     /// Makes a block and reports it to the machine. Returns its hash, and what to do next.
     fn seal(&mut self, kind: SealKind) -> Result<(Option<B256>, Vec<Effect>), MinerError> {
         let report = self.try_to_seal(kind);
-        self.halt.tried(report.as_ref().err(), self.shared.clock.monotonic_ms());
+        // A row of a forked chain that is still to be fetched is nobody's trouble.
+        if !report.as_ref().is_err_and(|error| fork::is_miss(&error.to_string())) {
+            self.halt.tried(report.as_ref().err(), self.shared.clock.monotonic_ms());
+        }
         Ok(self.report(report?))
     }
 

@@ -2,14 +2,11 @@
 //! only the other chain knows is asked there.
 
 use super::error::{BEFORE_FORK, SERVER_ERROR};
-use crate::fork::{self, ForkCache, ForkFault};
+use crate::fork::{self, ForkCache, ForkFault, ROUNDS_MAX};
 use jsonrpsee::{
     MethodResponse, ResponsePayload,
     types::{ErrorObjectOwned, Request},
 };
-
-/// Rounds of fetching for one call. A run meets one unknown row at a time, so this bounds the rows a call may need.
-const ROUNDS_MAX: usize = 10_000;
 
 /// Methods that ask for something by its hash: what is not here may be there.
 const BY_HASH: [&str; 9] = [

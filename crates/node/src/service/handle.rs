@@ -10,7 +10,7 @@ use super::{
 use crate::{
     build::{Cadence, ParkedView},
     chain_spec::ChainSpec,
-    fork::ForkCache,
+    fork::{self, ForkCache},
     miner::{DevEdit, MinerCommand, MinerError, TimeControl, TimeMark},
     pool::{PoolContent, PoolError, PoolOrder, PoolStatus, PooledEntry},
     store::{ChainStore, PendingEdits, StoredBlock},
@@ -239,8 +239,18 @@ impl NodeHandle {
     }
 
     /// Replaces the blocks above `above` by as many as are given, each with exactly these transactions as far as they can
-    /// run. Returns the new head.
+    /// run. Returns the new head. On a fork it begins anew, from the same block, as long as rows of the other chain are wanted.
     pub async fn reorg(&self, above: u64, blocks: Vec<Vec<PooledTransaction>>) -> Result<Head, MinerError> {
+        for _ in 0..fork::ROUNDS_MAX {
+            let outcome = self.reorg_once(above, blocks.clone()).await;
+            let is_miss = |error: &MinerError| fork::is_miss(&error.to_string());
+            let Some(fork) = self.fork().filter(|_| outcome.as_ref().is_err_and(is_miss)) else { return outcome };
+            fork.fetch_wanted().await.map_err(|fault| MinerError::Edit(fault.to_string()))?;
+        }
+        Err(MinerError::Edit(format!("the blocks need more than {} rows of the other chain", fork::ROUNDS_MAX)))
+    }
+
+    async fn reorg_once(&self, above: u64, blocks: Vec<Vec<PooledTransaction>>) -> Result<Head, MinerError> {
         let entry = |transaction| {
             PooledEntry::impersonated(transaction, self.shared.next_arrival())
                 .map_err(|error| MinerError::Edit(error.to_string()))

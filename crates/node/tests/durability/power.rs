@@ -17,7 +17,10 @@ fn a_power_cut_loses_nothing_that_was_acknowledged_with_sync() {
         match cut(&folder.path().join("sync"), true, &mut chance) {
             Err(reason) => return say(&format!("SKIPPED power cuts: {reason}")),
             Ok((verdict, acknowledged)) => {
-                let verdict = verdict.expect("what is left opens");
+                let verdict = match verdict {
+                    Ok(verdict) => verdict,
+                    Err(error) => panic!("{error}; the disk is kept in {}", folder.keep().display()),
+                };
                 assert_eq!(verdict.lost, 0, "acknowledged {acknowledged}, the store ends at {}", verdict.head);
                 tally.add(&verdict, acknowledged);
             }

@@ -13,6 +13,8 @@ mod signing;
 mod accounts;
 #[path = "rpc/admin.rs"]
 mod admin;
+#[path = "rpc/amsterdam.rs"]
+mod amsterdam;
 #[path = "rpc/calls.rs"]
 mod calls;
 #[path = "rpc/cheat_replay.rs"]

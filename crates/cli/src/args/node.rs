@@ -14,15 +14,16 @@ use std::{net::SocketAddr, path::PathBuf};
 /// The highest number that the first block may have: there are to be some after it.
 const NUMBER_MAX: u64 = u32::MAX as u64;
 
-/// The name of a fork, as anvil spells it.
+/// The name of a fork, as anvil spells it. `latest` is the newest whose rules are final.
 fn hardfork(name: &str) -> Result<EthereumHardfork, String> {
-    let newest = EthereumHardfork::Osaka;
+    let (latest, newest) = (EthereumHardfork::Osaka, EthereumHardfork::Amsterdam);
     let known = match name.to_lowercase().replace(['-', '_'], "").as_str() {
-        "latest" => Some(newest),
+        "latest" => Some(latest),
         "merge" => Some(EthereumHardfork::Paris),
         "eip150" | "tangerinewhistle" => Some(EthereumHardfork::Tangerine),
         "eip158" => Some(EthereumHardfork::SpuriousDragon),
-        other => other.parse().ok().filter(|fork| *fork <= newest),
+        // The forks between the two only change how many blobs fit, and a dev chain has no schedule of them.
+        other => other.parse().ok().filter(|fork| *fork <= latest || *fork == newest),
     };
     known.ok_or_else(|| format!("`{name}` is not a fork from frontier to {}", newest.name().to_lowercase()))
 }
@@ -263,7 +264,9 @@ mod tests {
         for (name, fork) in [("spuriousDragon", EthereumHardfork::SpuriousDragon), ("merge", EthereumHardfork::Paris)] {
             assert_eq!(hardfork(name), Ok(fork));
         }
-        assert!(hardfork("amsterdam").is_err_and(|error| error.contains("from frontier to osaka")));
+        assert_eq!(hardfork("latest"), Ok(EthereumHardfork::Osaka));
+        assert_eq!(hardfork("amsterdam"), Ok(EthereumHardfork::Amsterdam));
+        assert!(hardfork("bogota").is_err_and(|error| error.contains("from frontier to amsterdam")));
     }
 
     #[test]

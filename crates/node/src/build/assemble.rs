@@ -101,7 +101,7 @@ pub fn assemble(
     while transactions.len() < transactions_max {
         let Some(candidate) = candidates.next() else { break };
         let length = candidate.transaction().encode_2718_len() + LENGTH_BYTES;
-        let fits = candidate.transaction().gas_limit() <= execution.gas_left()
+        let fits = execution.has_gas_for(candidate.transaction().gas_limit())
             && bytes + length <= transaction_bytes_max
             && execution.blob_gas_left() >= candidate.transaction().blob_gas_used().unwrap_or_default();
         if !fits {

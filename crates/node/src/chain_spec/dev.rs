@@ -85,9 +85,13 @@ pub fn dev_genesis_at(limits: &FabricLimits, fork: EthereumHardfork) -> Genesis 
     only(&mut config.cancun_time, Fork::Cancun);
     only(&mut config.prague_time, Fork::Prague);
     config.osaka_time = (fork >= Fork::Osaka).then_some(0);
+    config.amsterdam_time = (fork >= Fork::Amsterdam).then_some(0);
     if fork < Fork::Paris {
         (config.terminal_total_difficulty, config.terminal_total_difficulty_passed) = (None, false);
         genesis.difficulty = U256::from(crate::execute::DIFFICULTY_MIN);
+    }
+    if fork >= Fork::Amsterdam {
+        genesis.alloc.extend(SystemContracts::of_amsterdam().accounts);
     }
     if fork < Fork::Prague {
         remove_fabric(&mut genesis);

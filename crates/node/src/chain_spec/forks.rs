@@ -3,6 +3,7 @@
 //! [`check_order`] refuses what geth refuses: a fork that begins before one it builds on.
 
 use super::genesis::GenesisError;
+use alloy::eips::eip7892::BlobScheduleBlobParams;
 use alloy::genesis::ChainConfig;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardfork, ForkCondition};
 use alloy_primitives::U256;
@@ -58,6 +59,16 @@ fn merge(config: &ChainConfig) -> Option<(EthereumHardfork, ForkCondition)> {
     Some((EthereumHardfork::Paris, condition))
 }
 
+/// The blob bounds of each fork. Whoever writes a genesis file writes the names of forks small; alloy-genesis has the ones
+/// behind the BPO forks with a capital.
+pub(super) fn blob_schedule(config: &ChainConfig) -> BlobScheduleBlobParams {
+    let mut config = config.clone();
+    if let Some(params) = config.blob_schedule.remove("amsterdam") {
+        config.blob_schedule.insert("Amsterdam".to_owned(), params);
+    }
+    config.blob_schedule_blob_params()
+}
+
 /// Do the forks begin in an order in which they can be run? Forks that add nothing to others may be left out.
 pub(super) fn check_order(config: &ChainConfig) -> Result<(), GenesisError> {
     let (required, optional) = (true, false);
@@ -88,7 +99,7 @@ pub(super) fn check_order(config: &ChainConfig) -> Result<(), GenesisError> {
         ("bpo3Time", config.bpo3_time, optional),
         ("bpo4Time", config.bpo4_time, optional),
         ("bpo5Time", config.bpo5_time, optional),
-        ("amsterdamTime", config.amsterdam_time, optional),
+        ("amsterdamTime", config.amsterdam_time, required),
     ];
     check_row(&by_number)?;
     check_row(&by_time)?;

@@ -4,7 +4,7 @@ use super::system_contracts::{LIMITS_SLOT, MARKER_CODE};
 use crate::{fork::ForkPoint, types::Header};
 use alloy::consensus::EMPTY_OMMER_ROOT_HASH;
 use alloy::consensus::constants::{EMPTY_RECEIPTS, EMPTY_TRANSACTIONS, EMPTY_WITHDRAWALS};
-use alloy::eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
+use alloy::eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH, eip7928::EMPTY_BLOCK_ACCESS_LIST_HASH};
 use alloy::genesis::Genesis;
 use alloy_hardforks::EthereumHardforks;
 use alloy_primitives::{B256, Bytes, U256};
@@ -80,7 +80,7 @@ pub enum GenesisError {
     )]
     ConstantinopleAlone,
     /// The chain will come under rules this node does not run yet.
-    #[error("this version runs rules up to Osaka and its BPO forks; take {field} out of config: {why}")]
+    #[error("this version runs rules up to Amsterdam; take {field} out of config: {why}")]
     ForkUnsupported {
         /// What to take out.
         field: &'static str,
@@ -161,6 +161,7 @@ pub fn genesis_header(genesis: &Genesis, hardforks: &impl EthereumHardforks) -> 
     let cancun = hardforks.is_cancun_active_at_timestamp(time);
     let shanghai = hardforks.is_shanghai_active_at_timestamp(time);
     let prague = hardforks.is_prague_active_at_timestamp(time);
+    let amsterdam = hardforks.is_amsterdam_active_at_timestamp(time);
     let london = hardforks.is_london_active_at_block(number);
     let base_fee = genesis.base_fee_per_gas.map_or(INITIAL_BASE_FEE, |fee| u64::try_from(fee).unwrap_or(u64::MAX));
     Header {
@@ -185,7 +186,8 @@ pub fn genesis_header(genesis: &Genesis, hardforks: &impl EthereumHardforks) -> 
         excess_blob_gas: cancun.then_some(genesis.excess_blob_gas.unwrap_or_default()),
         parent_beacon_block_root: cancun.then_some(B256::ZERO),
         requests_hash: prague.then_some(EMPTY_REQUESTS_HASH),
-        ..Default::default()
+        block_access_list_hash: amsterdam.then_some(EMPTY_BLOCK_ACCESS_LIST_HASH),
+        slot_number: amsterdam.then_some(genesis.slot_number.unwrap_or_default()),
     }
 }
 
@@ -235,11 +237,8 @@ pub(super) fn validate(
     if genesis.gas_limit < GAS_LIMIT_MIN {
         return Err(GenesisError::GasLimit(genesis.gas_limit));
     }
-    let later = [
-        ("amsterdamTime", genesis.config.amsterdam_time, "its block access lists (EIP-7928) are not checked yet"),
-        ("bogotaTime", genesis.config.bogota_time, "nothing runs its rules yet"),
-    ];
-    if let Some((field, _, why)) = later.into_iter().find(|(_, time, _)| time.is_some()) {
+    if genesis.config.bogota_time.is_some() {
+        let (field, why) = ("bogotaTime", "nothing runs its rules yet");
         return Err(GenesisError::ForkUnsupported { field, why });
     }
     super::forks::check_order(&genesis.config)?;

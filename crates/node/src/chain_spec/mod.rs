@@ -36,7 +36,7 @@ use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::{EthereumChainHardforks, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, U256, map::HashSet};
 use cryptlet_primitives::{FabricDomain, FabricLimits};
-use revm::primitives::eip3860::MAX_INITCODE_SIZE;
+use revm::primitives::{eip3860, eip7954};
 use std::sync::Arc;
 
 /// The rules of one chain.
@@ -75,7 +75,7 @@ impl ChainSpec {
         genesis::validate(&genesis, &hardforks, limits.as_ref())?;
         let genesis_header = genesis_header(&genesis, &hardforks);
         let genesis_hash = genesis_header.hash_slow();
-        let blob_schedule = genesis.config.blob_schedule_blob_params();
+        let blob_schedule = forks::blob_schedule(&genesis.config);
         Ok(Self {
             genesis,
             genesis_header,
@@ -140,9 +140,13 @@ impl ChainSpec {
         self.code_bytes_max
     }
 
-    /// Bytes of the code that makes a contract (EIP-3860).
-    pub fn init_code_bytes_max(&self) -> usize {
-        self.code_bytes_max.map_or(MAX_INITCODE_SIZE, |bytes_max| bytes_max * 2)
+    /// Bytes of the code that makes a contract, in a block at this time (EIP-3860, EIP-7954).
+    pub fn init_code_bytes_max(&self, timestamp: u64) -> usize {
+        match self.code_bytes_max {
+            Some(bytes_max) => bytes_max * 2,
+            None if self.is_amsterdam_active_at_timestamp(timestamp) => eip7954::MAX_INITCODE_SIZE,
+            None => eip3860::MAX_INITCODE_SIZE,
+        }
     }
 
     /// Where the chain was forked from another, if it was: `config.cryptletFork` says so.

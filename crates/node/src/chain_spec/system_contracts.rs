@@ -1,8 +1,8 @@
 //! The accounts a chain of the fabric starts with: the delegate's, the system contracts', and Ethereum's own.
 
-use alloy::eips::{eip2935, eip4788, eip7002, eip7251};
+use alloy::eips::{eip2935, eip4788, eip7002, eip7251, eip8282};
 use alloy::genesis::GenesisAccount;
-use alloy_primitives::{Address, B256, Bytes, U256, bytes};
+use alloy_primitives::{Address, B256, Bytes, U256, address, bytes};
 use cryptlet_delegate::registry_layout::{mapping_slot, slots};
 use cryptlet_primitives::{
     FabricLimits,
@@ -15,6 +15,14 @@ pub(super) const MARKER_CODE: Bytes = bytes!("fe");
 
 /// Slot of the delegate's account that holds [`FabricLimits::digest`].
 pub(super) const LIMITS_SLOT: B256 = B256::ZERO;
+
+/// EIP-7997: the factory, at the address that it has on every chain where a transaction deployed it.
+const FACTORY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
+
+/// Its code: `CREATE2` with the first word of the call data as the salt and the rest as the code.
+const FACTORY_CODE: Bytes = bytes!(
+    "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3"
+);
 
 /// Runtime code and initial storage of the system contracts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +153,20 @@ impl SystemContracts {
                 eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
                 contract(&eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_CODE),
             ),
+        ]);
+        Self { accounts }
+    }
+}
+
+impl SystemContracts {
+    /// What Amsterdam adds to it: the deposits and exits of builders (EIP-8282), and the factory for contracts that have one
+    /// address on every chain, which EIP-7997 expects to be there and no rule deploys.
+    pub fn of_amsterdam() -> Self {
+        let contract = |code: Bytes| GenesisAccount::default().with_nonce(Some(1)).with_code(Some(code));
+        let accounts = BTreeMap::from([
+            (eip8282::BUILDER_DEPOSIT_CONTRACT_ADDRESS, contract(eip8282::BUILDER_DEPOSIT_CONTRACT_CODE.clone())),
+            (eip8282::BUILDER_EXIT_CONTRACT_ADDRESS, contract(eip8282::BUILDER_EXIT_CONTRACT_CODE.clone())),
+            (FACTORY, contract(FACTORY_CODE)),
         ]);
         Self { accounts }
     }

@@ -108,7 +108,9 @@ fn a_chain_that_this_node_cannot_follow_is_refused_with_what_to_set() {
     let error = refused(|genesis| genesis.config.cancun_time = Some(9));
     assert!(error.to_string().contains("config.pragueTime is 0, before config.cancunTime (9)"), "{error}");
     let error = refused(|genesis| genesis.config.amsterdam_time = Some(0));
-    assert!(error.to_string().contains("amsterdamTime"), "{error}");
+    assert!(error.to_string().contains("config.amsterdamTime is set, but config.osakaTime is not"), "{error}");
+    let error = refused(|genesis| genesis.config.bogota_time = Some(0));
+    assert!(error.to_string().contains("rules up to Amsterdam; take bogotaTime out of config"), "{error}");
     let error = refused(|genesis| genesis.gas_limit = 1);
     assert!(matches!(error, GenesisError::GasLimit(1)), "{error}");
 }

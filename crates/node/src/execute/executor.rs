@@ -1,7 +1,7 @@
 //! The block executor: alloy-evm's, with the delegate in its EVM.
 
 use super::{
-    dao,
+    access_list, dao,
     fault::{BlockFault, FaultReason},
     finished::FinishedExecution,
     intermediate::{IntermediateRoots, changes_of_transaction},
@@ -34,7 +34,7 @@ use cryptlet_primitives::{BlockRecords, DevEdits, Invocation, Record, Transactio
 use revm::{
     Inspector,
     context::TxEnv,
-    context_interface::result::HaltReason,
+    context_interface::{Cfg, result::HaltReason},
     database::{State, WrapDatabaseRef, states::bundle_state::BundleRetention},
     inspector::NoOpInspector,
 };
@@ -100,7 +100,7 @@ pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
     let mut env = EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), blob_params);
     if let Some(bytes_max) = spec.code_bytes_max() {
         env.cfg_env.limit_contract_code_size = Some(bytes_max);
-        env.cfg_env.limit_contract_initcode_size = Some(spec.init_code_bytes_max());
+        env.cfg_env.limit_contract_initcode_size = Some(bytes_max * 2);
     }
     env
 }
@@ -186,6 +186,9 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
                 roots.advance(&moved).map_err(|error| storage_fault(number, &error))?;
             }
         }
+        if rules.is_amsterdam_active_at_timestamp(header.timestamp) {
+            access_list::begin(&mut database);
+        }
         let evm = DelegateEvm::with_inspector(database, evm_env(spec, &header), delegate, inspector, false);
         let context = EthBlockExecutionCtx {
             parent_hash: parent.hash(),
@@ -196,7 +199,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
                 .then_some(Cow::Borrowed(body.withdrawals)),
             extra_data: header.extra_data.clone(),
             tx_count_hint: None,
-            slot_number: None,
+            slot_number: header.slot_number,
         };
         let mut inner = EthBlockExecutor::new(evm, context, rules, ReceiptMaker);
         inner.apply_pre_execution_changes().map_err(|error| execution_fault(number, None, error))?;
@@ -204,9 +207,16 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         Ok(Self { spec, header, blob_gas_max, inner, records: BlockRecords::default(), edits, edited, roots, base })
     }
 
-    /// Gas that no transaction has used yet.
-    pub fn gas_left(&self) -> u64 {
-        self.header.gas_limit - self.inner.cumulative_tx_gas_used
+    /// Is there gas left in the block for a transaction with this gas limit?
+    pub fn has_gas_for(&self, gas_limit: u64) -> bool {
+        let cfg = &self.inner.evm().cfg;
+        if !cfg.enable_amsterdam_eip8037 {
+            return gas_limit <= self.header.gas_limit - self.inner.cumulative_tx_gas_used;
+        }
+        // EIP-8037: what is put into the state is counted apart, and only the rest of the gas is capped (EIP-7825).
+        let regular_left = self.header.gas_limit.saturating_sub(self.inner.block_regular_gas_used);
+        let state_left = self.header.gas_limit.saturating_sub(self.inner.block_state_gas_used);
+        gas_limit.min(cfg.tx_gas_limit_cap()) <= regular_left && gas_limit <= state_left
     }
 
     /// Blob gas that no transaction has used yet.
@@ -267,6 +277,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
             }
             None => None,
         };
+        access_list::set_transaction(self.inner.evm_mut().db_mut(), transaction_index);
         self.inner.commit_transaction(result);
         // There were no typed transactions yet.
         if let (Some(root), Some(Receipt::Legacy(receipt))) = (root, self.inner.receipts.last_mut()) {
@@ -355,8 +366,10 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
 
     /// The same, with the state it ends in: whoever wants to know what the block has read looks into its cache.
     pub fn finish_with_state(self) -> Result<(FinishedExecution, BlockState), BlockFault> {
-        let Self { spec, header, inner, records, edits, edited, base, .. } = self;
+        let transactions = self.next_index();
+        let Self { spec, header, mut inner, records, edits, edited, base, .. } = self;
         let number = header.number;
+        access_list::set_transaction(inner.evm_mut().db_mut(), transactions);
         let withdrawals = inner.ctx.withdrawals.as_deref().map(|paid| paid.to_vec().into());
         let (evm, result) = inner.finish().map_err(|error| execution_fault(number, None, error))?;
         let mut requests = result.requests;
@@ -365,6 +378,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
             requests.push_request(records.to_request());
         }
         let (mut database, _) = evm.finish();
+        let access_list = access_list::take(&mut database);
         database.merge_transitions(BundleRetention::PlainState);
         let changes = StateChanges::from_bundle(&database.take_bundle());
         let changes = match edited {
@@ -389,6 +403,7 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
             edits,
             withdrawals,
             base_rows,
+            access_list,
             gas_used: result.gas_used,
             blob_gas_used: result.blob_gas_used,
             changes,

@@ -133,6 +133,12 @@ pub enum FaultReason {
     RequestsGiven { header: Option<B256>, found: B256 },
     #[error("the requests that came with it are not in ascending order of type, or one is empty")]
     RequestsOrder,
+    #[error(
+        "execution accesses what gives a block access list (EIP-7928) with hash {computed}, but its header says {header:?}"
+    )]
+    AccessListHash { header: Option<B256>, computed: B256 },
+    #[error("its block access list has {items} items; its gas limit allows {items_max} (EIP-7928)")]
+    AccessListItems { items: u64, items_max: u64 },
     // Its transactions.
     #[error("the signature does not recover to a sender")]
     Sender,

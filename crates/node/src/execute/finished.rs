@@ -1,6 +1,7 @@
 //! A block whose transactions have all been executed: its header is derived, or compared.
 
 use super::{
+    access_list::AccessList,
     executor::storage_fault,
     fault::{BlockFault, FaultReason},
 };
@@ -30,6 +31,8 @@ pub struct FinishedExecution {
     /// None before Shanghai.
     pub(super) withdrawals: Option<Withdrawals>,
     pub(super) base_rows: BaseRows,
+    /// None before Amsterdam.
+    pub(super) access_list: Option<AccessList>,
     pub(super) gas_used: u64,
     pub(super) blob_gas_used: u64,
     pub(super) changes: StateChanges,
@@ -42,6 +45,8 @@ pub struct FinishedBlock {
     pub executed: ExecutedBlock,
     /// The state.
     pub state: StateUpdate,
+    /// What it accesses; `None` before Amsterdam. It is not stored: executing the block gives it again.
+    pub access_list: Option<AccessList>,
 }
 
 impl FinishedBlock {
@@ -67,6 +72,11 @@ impl FinishedExecution {
         &self.changes
     }
 
+    /// What the block accesses; `None` before Amsterdam.
+    pub fn access_list(&self) -> Option<&AccessList> {
+        self.access_list.as_ref()
+    }
+
     /// Completes the header of a block that was built.
     pub fn seal(
         mut self,
@@ -82,6 +92,9 @@ impl FinishedExecution {
         let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: self.withdrawals.take() };
         let (receipts_root, logs_bloom) = self.receipt_commitments();
         let requests_hash = self.is_prague.then(|| self.requests.requests_hash());
+        if let Some(list) = &self.access_list {
+            list.check_length(number, self.header.gas_limit)?;
+        }
         debug_assert_eq!(number, parent.number + 1);
         let header = Header {
             state_root: state.root(),
@@ -92,6 +105,7 @@ impl FinishedExecution {
             withdrawals_root: body.calculate_withdrawals_root(),
             blob_gas_used: self.header.excess_blob_gas.map(|_| self.blob_gas_used),
             requests_hash,
+            block_access_list_hash: self.access_list.as_ref().map(AccessList::hash),
             ..self.header
         };
         let hash = header.hash_slow();
@@ -104,7 +118,7 @@ impl FinishedExecution {
             senders,
             records: self.records,
         };
-        Ok(FinishedBlock { executed, state })
+        Ok(FinishedBlock { executed, state, access_list: self.access_list })
     }
 
     /// Compares what execution came to with what the header of a given block says.
@@ -141,6 +155,13 @@ impl FinishedExecution {
         if state.root() != header.state_root {
             return fail(FaultReason::StateRoot { header: header.state_root, computed: state.root() });
         }
+        if let Some(list) = &self.access_list {
+            list.check_length(header.number, header.gas_limit)?;
+            if header.block_access_list_hash != Some(list.hash()) {
+                let (header, computed) = (header.block_access_list_hash, list.hash());
+                return fail(FaultReason::AccessListHash { header, computed });
+            }
+        }
         let executed = ExecutedBlock {
             block,
             hash,
@@ -149,7 +170,7 @@ impl FinishedExecution {
             senders,
             records: self.records,
         };
-        Ok(FinishedBlock { executed, state })
+        Ok(FinishedBlock { executed, state, access_list: self.access_list })
     }
 
     /// Adds the requests of a development chain: what was edited, who was impersonated, and what was read of the chain

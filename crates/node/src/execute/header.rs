@@ -23,10 +23,12 @@ pub struct BlockAttributes {
     pub gas_limit: u64,
     /// EIP-4788: root of the parent beacon block; zero where there is none.
     pub parent_beacon_block_root: B256,
+    /// EIP-7843: what `SLOTNUM` gives from Amsterdam on.
+    pub slot_number: u64,
 }
 
 impl BlockAttributes {
-    /// The attributes of the next block of a chain without a consensus layer.
+    /// The attributes of the next block of a chain without a consensus layer: it has a slot for every block and no others.
     pub fn next(parent: &Sealed<Header>, timestamp: u64) -> Self {
         let seed = [b"cryptlet/prevrandao/v1".as_slice(), parent.hash().as_slice()].concat();
         Self {
@@ -35,8 +37,14 @@ impl BlockAttributes {
             prev_randao: keccak256(seed),
             gas_limit: parent.gas_limit,
             parent_beacon_block_root: B256::ZERO,
+            slot_number: next_slot(parent),
         }
     }
+}
+
+/// The slot behind the parent's; if that has none yet (EIP-7843), the number of the block.
+pub(crate) fn next_slot(parent: &Header) -> u64 {
+    parent.slot_number.unwrap_or(parent.number).saturating_add(1)
 }
 
 /// EIP-1559: the base fee of the block after `parent`; `None` before London.
@@ -58,6 +66,7 @@ pub fn next_header(spec: &ChainSpec, parent: &Sealed<Header>, attributes: &Block
     let (time, number) = (attributes.timestamp, parent.number + 1);
     let is_merged = spec.terminal_total_difficulty().is_some();
     let cancun = is_merged && spec.is_cancun_active_at_timestamp(time);
+    let amsterdam = is_merged && spec.is_amsterdam_active_at_timestamp(time);
     let keeps_limit = attributes.gas_limit == parent.gas_limit;
     Header {
         parent_hash: parent.hash(),
@@ -71,6 +80,7 @@ pub fn next_header(spec: &ChainSpec, parent: &Sealed<Header>, attributes: &Block
         base_fee_per_gas: next_base_fee(spec, parent),
         excess_blob_gas: cancun.then(|| next_excess_blob_gas(spec, parent, time)),
         parent_beacon_block_root: cancun.then_some(attributes.parent_beacon_block_root),
+        slot_number: amsterdam.then_some(attributes.slot_number),
         ..Default::default()
     }
 }

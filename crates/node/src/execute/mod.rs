@@ -6,11 +6,12 @@
 //! ```text
 //! begin ── edits (0xCE), DAO fork, system calls (EIP-4788, EIP-2935)
 //!   └─ transactions
-//!        └─ finish: requests (EIP-6110, 7002, 7251, 0xCD, 0xCE), rewards, withdrawals
+//!        └─ finish: requests (EIP-6110, 7002, 7251, 8282, 0xCD, 0xCE), rewards, withdrawals, access list (EIP-7928)
 //!             ├─ seal    header derived   (build)
 //!             └─ verify  header compared  (replay)
 //! ```
 
+pub(crate) mod access_list;
 mod dao;
 mod difficulty;
 mod executor;
@@ -25,11 +26,13 @@ mod uncles;
 mod validate;
 mod watched;
 
+pub use access_list::AccessList;
 pub use difficulty::{DIFFICULTY_MIN, next_difficulty};
 pub(crate) use executor::BodyEffects;
 pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, anchor, delegate_scope, evm_env};
 pub use fault::{BlockFault, FaultReason, UncleFault};
 pub use finished::{FinishedBlock, FinishedExecution};
+pub(crate) use header::next_slot;
 pub use header::{BlockAttributes, blob_base_fee, next_base_fee, next_excess_blob_gas, next_header};
 pub use recovered::RecoveredBlock;
 pub use replay::{ReplayedBlock, replay_block};

@@ -166,14 +166,15 @@ fn validate_fork_fields(
 ) -> Result<(), BlockFault> {
     let time = header.timestamp;
     let cancun = rules.is_cancun_active_at_timestamp(time);
+    let amsterdam = rules.is_amsterdam_active_at_timestamp(time);
     let fields = [
         ("withdrawalsRoot", header.withdrawals_root.is_some(), rules.is_shanghai_active_at_timestamp(time)),
         ("blobGasUsed", header.blob_gas_used.is_some(), cancun),
         ("excessBlobGas", header.excess_blob_gas.is_some(), cancun),
         ("parentBeaconBlockRoot", header.parent_beacon_block_root.is_some(), cancun),
         ("requestsHash", header.requests_hash.is_some(), rules.is_prague_active_at_timestamp(time)),
-        ("blockAccessListHash", header.block_access_list_hash.is_some(), false),
-        ("slotNumber", header.slot_number.is_some(), false),
+        ("blockAccessListHash", header.block_access_list_hash.is_some(), amsterdam),
+        ("slotNumber", header.slot_number.is_some(), amsterdam),
     ];
     if let Some((field, ..)) = fields.into_iter().find(|(_, has, must)| has != must) {
         return Err(BlockFault::of_block(header.number, FaultReason::ForkField(field)));

@@ -5,7 +5,10 @@ use super::{PoolError, PoolLimits, PooledEntry};
 use alloy::consensus::Transaction as _;
 use alloy::eips::{Typed2718, eip7840::BlobParams};
 use alloy_primitives::{TxKind, U256};
-use revm::{context_interface::cfg::gas_params::GasParams, primitives::hardfork::SpecId};
+use revm::{
+    context_interface::cfg::gas_params::{Eip2780TxInfo, GasParams},
+    primitives::hardfork::SpecId,
+};
 
 /// What the head state says of a sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +120,11 @@ fn validate_intrinsic_gas(entry: &PooledEntry, rules: &PoolRules) -> Result<(), 
     let authorizations = tx.authorization_list().map_or(0, |list| list.len() as u64);
     let is_create = tx.kind() == TxKind::Create;
     let params = GasParams::new_spec(rules.spec);
-    let gas = params.initial_tx_gas(tx.input(), is_create, accounts, slots, authorizations, None);
+    let eip2780 = rules
+        .spec
+        .is_enabled_in(SpecId::AMSTERDAM)
+        .then(|| Eip2780TxInfo { value: tx.value(), is_self_transfer: tx.to() == Some(entry.sender()) });
+    let gas = params.initial_tx_gas(tx.input(), is_create, accounts, slots, authorizations, eip2780);
     let needed = gas.initial_regular_gas();
     if tx.gas_limit() < needed {
         return Err(PoolError::IntrinsicGas { gas_limit: tx.gas_limit(), needed });

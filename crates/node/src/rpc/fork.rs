@@ -9,7 +9,8 @@ use jsonrpsee::{
 };
 
 /// Methods that ask for something by its hash: what is not here may be there.
-const BY_HASH: [&str; 9] = [
+const BY_HASH: [&str; 10] = [
+    "eth_getBlockAccessList",
     "eth_getBlockByHash",
     "eth_getBlockReceipts",
     "eth_getBlockTransactionCountByHash",
@@ -22,7 +23,7 @@ const BY_HASH: [&str; 9] = [
 ];
 
 /// Methods that ask about a block by its number. Nothing else is ever passed on: what changes a chain changes this one.
-const BY_NUMBER: [&str; 23] = [
+const BY_NUMBER: [&str; 24] = [
     "debug_traceBlockByNumber",
     "debug_traceCall",
     "eth_call",
@@ -30,6 +31,7 @@ const BY_NUMBER: [&str; 23] = [
     "eth_estimateGas",
     "eth_getAccount",
     "eth_getBalance",
+    "eth_getBlockAccessList",
     "eth_getBlockByNumber",
     "eth_getBlockReceipts",
     "eth_getBlockTransactionCountByNumber",

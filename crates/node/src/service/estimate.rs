@@ -11,7 +11,7 @@ use super::{
 use cryptlet_delegate::SimulationGas;
 use std::sync::Arc;
 
-/// Gas of a transaction that only moves ether.
+/// Gas of a transaction that only moves ether, up to Osaka.
 const TRANSFER_GAS: u64 = 21_000;
 
 /// What a called contract gets on top if the call carries value (EIP-150); a first guess must leave room for it.
@@ -27,7 +27,7 @@ pub(crate) async fn estimate_gas(shared: Arc<Shared>, request: SimulationRequest
 
 async fn search(mut rehearsing: Rehearsing) -> Result<u64, SimulationError> {
     let highest = rehearsing.gas_limit();
-    if rehearsing.is_bare() && highest >= TRANSFER_GAS && succeeds(&mut rehearsing, TRANSFER_GAS).await? {
+    if rehearsing.may_be_transfer() && highest >= TRANSFER_GAS && succeeds(&mut rehearsing, TRANSFER_GAS).await? {
         return Ok(TRANSFER_GAS);
     }
     let first = rehearsing.run(highest, SimulationGas::Maximum).await.map_err(in_an_estimate)?;

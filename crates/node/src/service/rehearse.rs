@@ -61,8 +61,8 @@ struct Stage {
     tx: TxEnv,
     /// Gas that the call may have at most.
     gas_limit: u64,
-    /// Does the call carry no data and create nothing? Then it may be a plain transfer.
-    is_bare: bool,
+    /// Does the call carry no data and create nothing, under rules that have one price for a plain transfer?
+    may_be_transfer: bool,
 }
 
 impl Rehearsing {
@@ -120,9 +120,9 @@ impl Rehearsing {
         self.stage.gas_limit
     }
 
-    /// Does the call carry no data? Then it may be a plain transfer.
-    pub(super) fn is_bare(&self) -> bool {
-        self.stage.is_bare
+    /// May it be a plain transfer, and is there one price for those?
+    pub(super) fn may_be_transfer(&self) -> bool {
+        self.stage.may_be_transfer
     }
 
     /// Runs the call with this much gas, getting answers as it needs them.
@@ -255,7 +255,10 @@ impl Stage {
         };
         let scope = delegate_scope(&shared.spec, before, sealed);
         let mut env = evm_env(&shared.spec, &env_header);
-        let is_bare = call.input.input().is_none_or(|input| input.is_empty()) && call.to.is_some_and(|to| to.is_call());
+        // EIP-2780: from Amsterdam on the first ether of an account costs more than what comes later.
+        let may_be_transfer = !env.cfg_env.enable_amsterdam_eip2780
+            && call.input.input().is_none_or(|input| input.is_empty())
+            && call.to.is_some_and(|to| to.is_call());
         let mut stage = Self {
             state,
             changed,
@@ -265,7 +268,7 @@ impl Stage {
             overrides: state_overrides,
             tx: TxEnv::default(),
             gas_limit: 0,
-            is_bare,
+            may_be_transfer,
         };
         let mut database = stage.database()?;
         if let Some(overrides) = block_overrides {

@@ -104,7 +104,7 @@ impl Node {
         let head = Head { number: head.number, hash: head.hash(), timestamp: head.timestamp };
         let (miner, commands) = mpsc::channel(COMMANDS_MAX);
         let shared = Arc::new(Shared {
-            pool: Pool::new(config.pool.for_init_code(spec.init_code_bytes_max()), config.order),
+            pool: Pool::new(config.pool.for_init_code(spec.init_code_bytes_max(u64::MAX)), config.order),
             metrics: Arc::default(),
             memo: Memo::new(config.simulation.memo_entries_max),
             simulations: Arc::new(Semaphore::new(config.simulation.simulations_max)),
@@ -223,8 +223,11 @@ impl Shared {
             chain_id: self.spec.chain_id(),
             spec: self.spec.spec_id_of(&next),
             block_gas_limit: next.gas_limit,
-            init_code_bytes_max: self.spec.init_code_bytes_max(),
-            transaction_gas_cap: self.spec.is_osaka_active_at_timestamp(timestamp).then_some(MAX_TX_GAS_LIMIT_OSAKA),
+            init_code_bytes_max: self.spec.init_code_bytes_max(timestamp),
+            // EIP-8037: from Amsterdam on, what is above the cap pays for state and nothing else.
+            transaction_gas_cap: (self.spec.is_osaka_active_at_timestamp(timestamp)
+                && !self.spec.is_amsterdam_active_at_timestamp(timestamp))
+            .then_some(MAX_TX_GAS_LIMIT_OSAKA),
             base_fee: next.base_fee_per_gas.unwrap_or_default(),
             blob_base_fee: blob_base_fee(&self.spec, &next),
             blob_params: self.spec.blob_params_at(timestamp),

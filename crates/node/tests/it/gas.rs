@@ -7,7 +7,7 @@ use alloy_primitives::{Bytes, TxKind, U256};
 use alloy_sol_types::SolCall;
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_node::{
-    chain_spec::dev_accounts,
+    chain_spec::{EthereumHardfork, dev_accounts},
     execute::{BlockAttributes, Execution, FinishedBlock, RecoveredBlock, RunOutcome, next_header, replay_block},
     types::{BlockWithRequests, RecoveredTransaction, Transaction},
 };
@@ -48,11 +48,22 @@ fn check(chain: &Chain, built: &FinishedBlock, what: &str) {
     });
     assert_eq!(replayed.executed, built.executed, "{what}");
     assert_eq!(replayed.state.root(), built.state.root(), "{what}");
+    assert_eq!(replayed.access_list, built.access_list, "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn build_and_replay_agree_for_every_gas_limit_and_call_kind() {
-    let chain = Chain::start(FabricLimits::default(), fast_config()).await;
+    agree_under(EthereumHardfork::Prague).await;
+}
+
+/// There is a second kind of gas, for what is put into the state (EIP-8037).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_agree_under_amsterdam() {
+    agree_under(EthereumHardfork::Amsterdam).await;
+}
+
+async fn agree_under(fork: EthereumHardfork) {
+    let chain = Chain::start_under(fork, FabricLimits::default(), fast_config()).await;
     let key = &dev_accounts()[5];
     let input = Bytes::from_static(b"gas");
     for kind in 0..4 {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod amsterdam;
 mod fork;
 mod gas;
 mod hosts;

@@ -12,7 +12,7 @@ use cryptlet_attestation::signature::{
 use cryptlet_node::{
     ChainEvent, ChainSpec, Fabric, Node, NodeConfig, NodeHandle,
     build::Cadence,
-    chain_spec::{dev_accounts, dev_genesis, dev_operator},
+    chain_spec::{EthereumHardfork, dev_accounts, dev_genesis_at, dev_operator},
     store::ChainStore,
     types::Receipt,
 };
@@ -291,6 +291,7 @@ pub(crate) struct Chain {
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) traffic: Address,
     nonces: Mutex<std::collections::HashMap<Address, u64>>,
+    gas_limit: u64,
 }
 
 pub(crate) fn fast_config() -> NodeConfig {
@@ -311,10 +312,18 @@ pub(crate) fn fast_limits() -> FabricLimits {
 
 impl Chain {
     pub(crate) async fn start(limits: FabricLimits, config: NodeConfig) -> Self {
-        let spec = Arc::new(ChainSpec::from_genesis(dev_genesis(&limits)).expect("a valid genesis"));
+        Self::start_under(EthereumHardfork::Prague, limits, config).await
+    }
+
+    /// The same under the rules of another fork.
+    pub(crate) async fn start_under(fork: EthereumHardfork, limits: FabricLimits, config: NodeConfig) -> Self {
+        let spec = Arc::new(ChainSpec::from_genesis(dev_genesis_at(&limits, fork)).expect("a valid genesis"));
+        // EIP-8037: what is stored for the first time costs about a hundred thousand.
+        let gas_limit = if fork >= EthereumHardfork::Amsterdam { 15_000_000 } else { 3_000_000 };
         let fabric = SigningFabric::new(&spec);
         let node = Node::start(config, spec.clone(), ChainStore::in_memory(), fabric.clone()).expect("it starts");
-        let mut chain = Self { node, fabric, spec, traffic: Address::ZERO, nonces: Mutex::new(Default::default()) };
+        let nonces = Mutex::new(Default::default());
+        let mut chain = Self { node, fabric, spec, traffic: Address::ZERO, nonces, gas_limit };
         let operator = dev_operator();
         for call in chain.fabric.registration_calls() {
             let hash = chain.send(&operator, TxKind::Call(CRYPTLET_REGISTRY), call).await;
@@ -329,7 +338,7 @@ impl Chain {
 
     /// Signs and submits a transaction with the next nonce of this key.
     pub(crate) async fn send(&self, key: &PrivateKeySigner, to: TxKind, input: Bytes) -> B256 {
-        self.send_with_gas(key, to, input, 3_000_000).await
+        self.send_with_gas(key, to, input, self.gas_limit).await
     }
 
     pub(crate) async fn send_with_gas(&self, key: &PrivateKeySigner, to: TxKind, input: Bytes, gas: u64) -> B256 {

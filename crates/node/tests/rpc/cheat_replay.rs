@@ -2,13 +2,13 @@
 
 use crate::{
     cheats::BOOKS,
-    support::{Served, account, dev},
+    support::{Served, account, dev, dev_under},
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use cryptlet_node::{
     ChainSpec,
     chain_file::{ChainFileReader, ChainFileWriter, ReplayOptions, Replaying, export, replay},
-    chain_spec::dev_genesis,
+    chain_spec::{EthereumHardfork, dev_genesis},
     store::{ChainStore, PendingEdits, StoreOptions},
     types::BlockWithRequests,
 };
@@ -19,7 +19,10 @@ const ETHER: &str = "0xde0b6b3a7640000";
 
 /// A chain on which every kind of cheat has been.
 async fn cheated() -> Served {
-    let served = dev().await;
+    cheat(dev().await).await
+}
+
+async fn cheat(served: Served) -> Served {
     let (contract, token) = (Address::repeat_byte(0xaa), Address::repeat_byte(0x70));
     served.call("anvil_setBalance", json!([contract, ETHER])).await;
     served.call("anvil_setCode", json!([contract, "0x600160005500"])).await;
@@ -70,7 +73,16 @@ fn replayed(file: &[u8]) -> Result<cryptlet_node::chain_file::ReplayReport, Stri
 
 #[tokio::test]
 async fn a_chain_built_with_every_cheat_replays_to_the_same_head() {
-    let served = cheated().await;
+    replays(cheated().await);
+}
+
+/// Its headers commit to what the blocks access as well (EIP-7928).
+#[tokio::test]
+async fn it_does_so_under_amsterdam() {
+    replays(cheat(dev_under(EthereumHardfork::Amsterdam).await).await);
+}
+
+fn replays(served: Served) {
     let chain = served.node.chain();
     let blocks = blocks_of(chain);
     let edited = blocks.iter().filter(|block| DevEdits::of_requests(block.requests.iter()).unwrap().is_some());

@@ -4,10 +4,11 @@ use alloy::transports::http::reqwest;
 use alloy_primitives::{Address, B256, U256};
 use cryptlet_node::{
     ChainSpec, NoFabric, Node, NodeConfig, NodeHandle,
-    chain_spec::dev_accounts,
+    chain_spec::{EthereumHardfork, dev_accounts, dev_genesis_at},
     rpc::{InsideCalls, RpcConfig, RpcServer},
     store::ChainStore,
 };
+use cryptlet_primitives::FabricLimits;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpStream;
@@ -35,6 +36,13 @@ pub(crate) async fn serve(change: impl FnOnce(&mut RpcConfig)) -> Served {
     let spec = Arc::new(ChainSpec::dev());
     let node = Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric)).unwrap();
     serve_node(node, change).await
+}
+
+/// A dev node under the rules of another fork, without cryptlets.
+pub(crate) async fn dev_under(fork: EthereumHardfork) -> Served {
+    let spec = Arc::new(ChainSpec::from_genesis(dev_genesis_at(&FabricLimits::default(), fork)).unwrap());
+    let node = Node::start(NodeConfig::default(), spec, ChainStore::in_memory(), Arc::new(NoFabric)).unwrap();
+    serve_node(node, |_| ()).await
 }
 
 /// A client of HTTP. It wants a process that has chosen its cryptography, whether there is TLS or not.

@@ -5,7 +5,7 @@ use crate::{
     ChainSpec,
     rpc::{Rpc, RpcError},
 };
-use alloy::eips::{eip2124::ForkHash, eip2935, eip4788, eip7002, eip7251, eip7840::BlobParams};
+use alloy::eips::{eip2124::ForkHash, eip2935, eip4788, eip7002, eip7251, eip7840::BlobParams, eip8282};
 use alloy_evm::eth::spec::EthExecutorSpec;
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, B256, Bytes, U64};
@@ -208,6 +208,12 @@ fn system_contracts(spec: &ChainSpec, time: u64) -> BTreeMap<&'static str, Addre
             ("DEPOSIT_CONTRACT_ADDRESS", deposits),
             ("HISTORY_STORAGE_ADDRESS", eip2935::HISTORY_STORAGE_ADDRESS),
             ("WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS", eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS),
+        ]);
+    }
+    if spec.is_amsterdam_active_at_timestamp(time) {
+        all.extend([
+            ("BUILDER_DEPOSIT_CONTRACT_ADDRESS", eip8282::BUILDER_DEPOSIT_CONTRACT_ADDRESS),
+            ("BUILDER_EXIT_CONTRACT_ADDRESS", eip8282::BUILDER_EXIT_CONTRACT_ADDRESS),
         ]);
     }
     all

@@ -1,5 +1,6 @@
 //! The `eth_` namespace, by what the methods are about.
 
+mod access_lists;
 mod accounts;
 mod blocks;
 mod bundles;
@@ -23,7 +24,8 @@ use jsonrpsee::RpcModule;
 /// Every `eth_` method.
 pub(super) fn methods(rpc: &Rpc) -> RpcModule<()> {
     let mut all = RpcModule::new(());
-    let parts: [jsonrpsee::Methods; 12] = [
+    let parts: [jsonrpsee::Methods; 13] = [
+        access_lists::EthAccessListsServer::into_rpc(rpc.clone()).into(),
         accounts::EthAccountsServer::into_rpc(rpc.clone()).into(),
         blocks::EthBlocksServer::into_rpc(rpc.clone()).into(),
         bundles::EthBundlesServer::into_rpc(rpc.clone()).into(),

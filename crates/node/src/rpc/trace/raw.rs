@@ -14,6 +14,9 @@ pub(crate) trait DebugRaw {
     #[method(name = "getRawBlock")]
     fn raw_block(&self, block: BlockId) -> Result<Bytes, RpcError>;
 
+    #[method(name = "getRawBlockAccessList")]
+    async fn raw_block_access_list(&self, block: BlockId) -> Result<Option<Bytes>, RpcError>;
+
     #[method(name = "getRawTransaction")]
     fn raw_transaction(&self, hash: Hash) -> Result<Option<Bytes>, RpcError>;
 
@@ -21,6 +24,7 @@ pub(crate) trait DebugRaw {
     fn raw_receipts(&self, block: BlockId) -> Result<Vec<Bytes>, RpcError>;
 }
 
+#[jsonrpsee::core::async_trait]
 impl DebugRawServer for Rpc {
     fn raw_header(&self, block: BlockId) -> Result<Bytes, RpcError> {
         let (header, _) = self.header(block)?.ok_or(RpcError::HeaderNotFound)?;
@@ -32,6 +36,10 @@ impl DebugRawServer for Rpc {
         let mut bytes = Vec::with_capacity(view.block.length());
         view.block.encode(&mut bytes);
         Ok(bytes.into())
+    }
+
+    async fn raw_block_access_list(&self, block: BlockId) -> Result<Option<Bytes>, RpcError> {
+        self.search(move |rpc| Ok(rpc.block_access_list(block)?.map(|list| list.rlp()))).await
     }
 
     fn raw_transaction(&self, hash: Hash) -> Result<Option<Bytes>, RpcError> {

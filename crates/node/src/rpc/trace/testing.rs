@@ -2,7 +2,9 @@
 
 use crate::{
     build::{BlockPlan, Suspension, SuspensionVerdict, Transcripts, assemble},
-    execute::{BlockAttributes, BodyEffects, Execution, FinishedBlock, RunOutcome, blob_base_fee, next_header},
+    execute::{
+        BlockAttributes, BodyEffects, Execution, FinishedBlock, RunOutcome, blob_base_fee, next_header, next_slot,
+    },
     pool::{PooledEntry, decode_transaction},
     rpc::{Rpc, RpcError},
     types::{Header, Receipt, RecoveredTransaction, Transaction},
@@ -43,7 +45,6 @@ struct PayloadAttributes {
     withdrawals: Option<Vec<Withdrawal>>,
     parent_beacon_block_root: Option<B256>,
     target_gas_limit: Option<U64>,
-    #[expect(dead_code)] // of a fork that is not here yet
     slot_number: Option<U64>,
 }
 
@@ -118,6 +119,7 @@ impl Rpc {
             prev_randao: attributes.prev_randao,
             gas_limit,
             parent_beacon_block_root: attributes.parent_beacon_block_root.unwrap_or_default(),
+            slot_number: attributes.slot_number.map_or_else(|| next_slot(parent), |slot| slot.to()),
         };
         Ok(next_header(self.node.spec(), parent, &attributes))
     }
@@ -253,6 +255,10 @@ fn envelope(rpc: &Rpc, built: &Built) -> Value {
     if let Some(used) = header.blob_gas_used {
         payload["blobGasUsed"] = json!(U64::from(used));
         payload["excessBlobGas"] = json!(U64::from(header.excess_blob_gas.unwrap_or_default()));
+    }
+    if let (Some(slot), Some(list)) = (header.slot_number, &built.block.access_list) {
+        payload["slotNumber"] = json!(U64::from(slot));
+        payload["blockAccessList"] = json!(list.rlp());
     }
     let mut envelope = json!({
         "executionPayload": payload,

@@ -7,7 +7,9 @@ use super::{
     plan::{PlannedBlock, plan},
 };
 use crate::{
-    execute::{BlockState, anchor, delegate_scope, evm_env, next_base_fee, next_excess_blob_gas},
+    execute::{
+        BlockState, access_list, anchor, delegate_scope, evm_env, next_base_fee, next_excess_blob_gas, next_slot,
+    },
     service::{
         answering, overrides,
         rehearse::{call_result, place, states, storage, unreadable, unstable},
@@ -134,6 +136,10 @@ impl<'a> Sequence<'a> {
             overrides::move_precompiles(&wanted, &mut precompiles)?;
             overrides::apply(wanted, &mut database)?;
         }
+        let amsterdam = spec.is_amsterdam_active_at_timestamp(header.timestamp);
+        if amsterdam {
+            access_list::begin(&mut database);
+        }
         let delegate = self.scope.clone().map(DelegateContext::new).unwrap_or_default();
         let logs = CallLogs::new(self.trace_transfers);
         let mut evm = DelegateEvm::with_inspector(database, env, delegate, logs, true);
@@ -142,10 +148,12 @@ impl<'a> Sequence<'a> {
         system.apply_pre_execution_changes(&header, &mut evm).map_err(system_call)?;
 
         let mut body = Executed::default();
-        for call in planned.block.calls {
+        for (index, call) in (0..).zip(planned.block.calls) {
+            access_list::set_transaction(evm.components_mut().0, index);
             self.call(&mut evm, &header, &mut body, call, runtime)?;
         }
 
+        access_list::set_transaction(evm.components_mut().0, body.receipts.len() as u64);
         let requests = match spec.is_prague_active_at_timestamp(header.timestamp) {
             true => Some(self.requests(&mut system, &mut evm, &body.receipts)?),
             false => None,
@@ -161,6 +169,7 @@ impl<'a> Sequence<'a> {
         );
         evm.components_mut().0.increment_balances(increments).map_err(unreadable)?;
         let (mut database, _) = evm.finish();
+        let access_list = access_list::take(&mut database);
         database.merge_transitions(BundleRetention::PlainState);
         // The bundle holds everything since the base.
         let changes = StateChanges::from_bundle(&database.bundle_state);
@@ -171,10 +180,11 @@ impl<'a> Sequence<'a> {
             transactions_root: calculate_transaction_root(&block_body.transactions),
             receipts_root: calculate_receipt_root(&body.receipts),
             logs_bloom: body.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom()),
-            gas_used: body.gas_used,
+            gas_used: if amsterdam { body.regular_gas_used.max(body.state_gas_used) } else { body.gas_used },
             withdrawals_root: block_body.calculate_withdrawals_root(),
             blob_gas_used: header.excess_blob_gas.map(|_| body.blob_gas_used),
             requests_hash: requests.map(|requests| requests.requests_hash()),
+            block_access_list_hash: access_list.map(|list| list.hash()),
             ..header
         };
         let hash = header.hash_slow();
@@ -206,6 +216,7 @@ impl<'a> Sequence<'a> {
             base_fee_per_gas: spec.is_london_active_at_block(*number).then(base_fee),
             excess_blob_gas: cancun.then(|| next_excess_blob_gas(spec, parent, *timestamp)),
             parent_beacon_block_root: cancun.then(|| overrides.beacon_root.unwrap_or_default()),
+            slot_number: spec.is_amsterdam_active_at_timestamp(*timestamp).then(|| next_slot(parent)),
             ..Default::default()
         }
     }
@@ -224,8 +235,10 @@ impl<'a> Sequence<'a> {
             Some(nonce) => nonce,
             None => evm.components_mut().0.basic(sender).map_err(unreadable)?.map_or(0, |account| account.nonce),
         };
-        let asked = call.gas.unwrap_or(header.gas_limit - body.gas_used);
-        let gas_after = body.gas_used.saturating_add(asked);
+        let is_eip8037 = evm.ctx().cfg.enable_amsterdam_eip8037;
+        let used = if is_eip8037 { body.regular_gas_used.max(body.state_gas_used) } else { body.gas_used };
+        let asked = call.gas.unwrap_or(header.gas_limit - used);
+        let gas_after = used.saturating_add(asked);
         if gas_after > header.gas_limit {
             return Err(SequenceError::BlockGasLimit { gas: gas_after, gas_limit: header.gas_limit });
         }
@@ -241,6 +254,8 @@ impl<'a> Sequence<'a> {
         let gas = *result.gas();
         self.gas_left = self.gas_left.saturating_sub(gas.tx_gas_used());
         body.gas_used += gas.tx_gas_used();
+        body.regular_gas_used += gas.block_regular_gas_used();
+        body.state_gas_used += gas.block_state_gas_used();
         body.blob_gas_used += transaction.blob_gas_used().unwrap_or_default();
         let receipt = alloy::consensus::Receipt {
             status: Eip658Value::Eip658(result.is_success()),
@@ -335,7 +350,11 @@ struct Executed {
     senders: Vec<Address>,
     receipts: Vec<Receipt>,
     calls: Vec<SimulatedCall>,
+    /// As the receipts count it: refunds are taken off.
     gas_used: u64,
+    /// As a block counts it from Amsterdam on, state apart (EIP-7778, EIP-8037).
+    regular_gas_used: u64,
+    state_gas_used: u64,
     blob_gas_used: u64,
 }
 

@@ -1,0 +1,181 @@
+// Under Amsterdam, whose rules may still change: what this node builds, EthereumJS executes to the same state, gas, receipts
+// and access list; what EthereumJS builds, this node verifies. Neither shares code with the other.
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { createBlockFromRLP } from '@ethereumjs/block';
+import { createBlockchain } from '@ethereumjs/blockchain';
+import { Hardfork, Mainnet, createCustomCommon, parseGethGenesisState } from '@ethereumjs/common';
+import { RLP } from '@ethereumjs/rlp';
+import { createTx } from '@ethereumjs/tx';
+import { bytesToHex, hexToBytes } from '@ethereumjs/util';
+import { buildBlock, createVM, runBlock } from '@ethereumjs/vm';
+import { HDNodeWallet, Mnemonic, getCreateAddress } from 'ethers';
+import { cryptlet, root, rpc, run, start } from './support/node.mjs';
+import { BLOCKS, BUILDER_DEPOSITS, BUILDER_EXITS, CONTRACTS, program } from './support/amsterdam-program.mjs';
+
+const CHAIN_ID = 31337;
+const phrase = Mnemonic.fromPhrase('test test test test test test test test test test test junk');
+const wallets = [0, 1, 2, 3, 4].map((index) => HDNodeWallet.fromMnemonic(phrase, `m/44'/60'/0'/0/${index}`));
+const fees = { chainId: CHAIN_ID, maxFeePerGas: 10n ** 11n, maxPriorityFeePerGas: 10n ** 9n };
+const hex = (number) => `0x${number.toString(16)}`;
+
+let folder;
+const inside = (name) => path.join(folder, name);
+before(async () => { folder = await mkdtemp(path.join(os.tmpdir(), 'cryptlet-e2e-')); });
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** The genesis of the dev chain, with the contracts of the program in it. */
+async function genesisOf() {
+  const node = await start(['node', '--dev', '--hardfork', 'amsterdam', '--no-fabric', '--port', '0']);
+  try {
+    const genesis = await rpc(node.ready.http, 'cryptlet_getGenesis');
+    for (const [address, code] of Object.entries(CONTRACTS)) genesis.alloc[address] = { balance: '0x0', nonce: '0x1', code };
+    genesis.config.blobSchedule = { amsterdam: { target: 14, max: 21, baseFeeUpdateFraction: 11684671 } };
+    return genesis;
+  } finally {
+    await node.stop();
+  }
+}
+
+/** An EthereumJS whose state and head are those of this genesis. */
+async function peer(genesis, header) {
+  const common = createCustomCommon({ chainId: CHAIN_ID, name: 'amsterdam', ...depositContract(genesis) }, Mainnet, { hardfork: Hardfork.Amsterdam, customCrypto: { kzg: {} } });
+  const genesisState = parseGethGenesisState(genesis);
+  const genesisBlock = createBlockFromRLP(RLP.encode([RLP.decode(header), [], [], []]), { common, setHardfork: false });
+  const blockchain = await createBlockchain({ common, genesisBlock, genesisState, validateBlocks: false, validateConsensus: false });
+  const vm = await createVM({ common, blockchain });
+  await vm.stateManager.generateCanonicalGenesis(genesisState);
+  assert.equal(bytesToHex(await vm.stateManager.getStateRoot()), bytesToHex(genesisBlock.header.stateRoot));
+  return { vm, common, genesisBlock };
+}
+
+const depositContract = ({ config }) => (config.depositContractAddress ? { depositContractAddress: config.depositContractAddress } : {});
+
+/** Each block as its own bytes. */
+function* blocksOf(bytes) {
+  for (let rest = new Uint8Array(bytes); rest.length > 0;) {
+    const { data, remainder } = RLP.decode(rest, true);
+    yield RLP.encode(data);
+    rest = remainder;
+  }
+}
+
+/** Runs the program on a node of ours. Returns the genesis header, and the access list of every block. */
+async function buildHere(genesis) {
+  await writeFile(inside('genesis.json'), JSON.stringify(genesis));
+  const node = await start(['node', '--genesis', inside('genesis.json'), '--datadir', inside('ours'), '--port', '0', '--http.api', 'eth,debug,evm', '--no-sync']);
+  const { http } = node.ready;
+  try {
+    await rpc(http, 'evm_setAutomine', [false]);
+    const nonces = wallets.map(() => 0);
+    const lists = [];
+    for (let number = 1; number <= BLOCKS; number += 1) {
+      const hashes = [];
+      for (const { from, authorities, ...fields } of program(number, { addressOf, nonces })) {
+        const request = { ...fees, gasLimit: 1_000_000n, type: 2, ...fields };
+        request.nonce = nonces[from]++;
+        if (authorities) {
+          request.type = 4;
+          request.authorizationList = authorities.map(({ by, address }) => wallets[by].authorizeSync({ address, chainId: CHAIN_ID, nonce: nonces[by]++ }));
+        }
+        hashes.push(await rpc(http, 'eth_sendRawTransaction', [await wallets[from].signTransaction(request)]));
+      }
+      await rpc(http, 'evm_mine');
+      const block = await rpc(http, 'eth_getBlockByNumber', [hex(number), false]);
+      assert.deepEqual(block.transactions.toSorted(), hashes.toSorted(), `all of block ${number} is in it`);
+      lists.push(hexToBytes(await rpc(http, 'debug_getRawBlockAccessList', [hex(number)])));
+    }
+    return { header: hexToBytes(await rpc(http, 'debug_getRawHeader', ['0x0'])), lists };
+  } finally {
+    await node.stop();
+  }
+}
+
+const addressOf = (from, nonce) => getCreateAddress({ from: wallets[from].address, nonce }).toLowerCase();
+
+test('EthereumJS executes what this node built to the same states, gas, receipts and access lists', async () => {
+  const genesis = await genesisOf();
+  const { header, lists } = await buildHere(genesis);
+  const exported = await run(cryptlet, ['export', inside('ours.rlp'), '--datadir', inside('ours')]);
+  assert.equal(exported.code, 0, exported.stderr);
+  const { vm, common } = await peer(genesis, header);
+  let transactions = 0;
+  for (const [index, bytes] of [...blocksOf(await readFile(inside('ours.rlp')))].entries()) {
+    const block = createBlockFromRLP(bytes, { common, setHardfork: false });
+    transactions += block.transactions.length;
+    await verify(vm, block, lists[index]);
+    await vm.blockchain.putBlock(block);
+  }
+  assert.ok(transactions > 5 * BLOCKS, `${transactions} transactions`);
+});
+
+/** Throws if a root, the gas, the bloom, the requests or the access list is another. */
+async function verify(vm, block, blockAccessList) {
+  await runBlock(vm, { block, blockAccessList, skipHeaderValidation: true });
+  const theirs = bytesToHex(vm.evm.blockLevelAccessList.hash());
+  assert.equal(theirs, bytesToHex(block.header.blockAccessListHash), `block ${block.header.number}`);
+}
+
+test('this node verifies what EthereumJS built, blobs and withdrawals and requests included', async () => {
+  const genesis = await genesisOf();
+  await writeFile(inside('their-genesis.json'), JSON.stringify(genesis));
+  const node = await start(['node', '--genesis', inside('their-genesis.json'), '--datadir', inside('probe'), '--no-mining', '--port', '0', '--http.api', 'debug']);
+  const header = hexToBytes(await rpc(node.ready.http, 'debug_getRawHeader', ['0x0']));
+  await node.stop();
+  const { vm, common, genesisBlock } = await peer(genesis, header);
+  let parentBlock = genesisBlock;
+  const nonces = wallets.map(() => 0);
+  const blocks = [];
+  for (let number = 1; number <= BLOCKS; number += 1) {
+    const coinbase = `0x${'c0'.repeat(19)}0${number % 3}`;
+    const time = { timestamp: parentBlock.header.timestamp + 12n, slotNumber: parentBlock.header.slotNumber + BigInt(1 + (number % 2)) };
+    const builder = await buildBlock(vm, {
+      parentBlock, withdrawals: withdrawals(number), blockOpts: { common, setHardfork: false, putBlockIntoBlockchain: false },
+      headerData: { coinbase, ...time, parentBeaconBlockRoot: new Uint8Array(32).fill(number), gasLimit: parentBlock.header.gasLimit },
+    });
+    await builder.addSystemCalls?.();
+    for (const { from, authorities, ...fields } of [...program(number, { addressOf, nonces }), ...onlyThere(number)]) {
+      const data = { ...fees, gasLimit: 1_000_000n, type: 2, ...fields, nonce: BigInt(nonces[from]++) };
+      if (authorities) {
+        data.type = 4;
+        data.authorizationList = authorities.map(({ by, address }) => {
+          const { signature, ...signed } = wallets[by].authorizeSync({ address, chainId: CHAIN_ID, nonce: nonces[by]++ });
+          const { r, s, yParity } = signature;
+          return { chainId: hex(signed.chainId), address: signed.address.toLowerCase(), nonce: hex(signed.nonce), r, s, yParity: hex(yParity) };
+        });
+      }
+      const tx = createTx(data, { common }).sign(hexToBytes(wallets[from].privateKey));
+      await builder.addTransaction(tx, { allowNoBlobs: true });
+    }
+    const { block } = await builder.build();
+    await vm.blockchain.putBlock(block);
+    blocks.push(block);
+    parentBlock = block;
+  }
+  await writeFile(inside('theirs.rlp'), Buffer.concat(blocks.map((block) => block.serialize())));
+  const head = blocks.at(-1);
+  const { code, stdout, stderr } = await run(cryptlet, ['import', '--genesis', inside('their-genesis.json'), '--datadir', inside('theirs'), inside('theirs.rlp')]);
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout.trim(), `head ${head.header.number} ${bytesToHex(head.hash())} ${bytesToHex(head.header.stateRoot)}`);
+
+  const bytes = await readFile(inside('theirs.rlp'));
+  bytes[bytes.indexOf(Buffer.from(blocks[4].header.blockAccessListHash))] ^= 1;
+  await writeFile(inside('bad.rlp'), bytes);
+  const refused = await run(cryptlet, ['import', '--genesis', inside('their-genesis.json'), '--datadir', inside('bad'), inside('bad.rlp')]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /block 5: execution accesses what gives a block access list \(EIP-7928\) with hash 0x[0-9a-f]{64}, but its header says/);
+});
+
+const withdrawals = (number) => [0, 1, 2].map((index) => ({
+  index: BigInt(number * 3 + index), validatorIndex: BigInt(index),
+  address: `0x${'d0'.repeat(18)}0${number}0${index}`, amount: index === 2 ? 0n : BigInt(1_000_000 * (index + 1)),
+}));
+
+/** What the pool of a node takes only with more than stands in a block: blobs. */
+const onlyThere = (number) => [{
+  from: 1, type: 3, to: wallets[2].address, maxFeePerBlobGas: 10n ** 12n,
+  blobVersionedHashes: Array.from({ length: 1 + (number % 6) }, (_, index) => `0x01${(number * 10 + index).toString(16).padStart(62, '0')}`),
+}];

@@ -5,21 +5,21 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { createBlockFromRLP } from '@ethereumjs/block';
+import { createBlock, createBlockFromRLP, genWithdrawalsTrieRoot } from '@ethereumjs/block';
 import { createBlockchain } from '@ethereumjs/blockchain';
 import { Hardfork, Mainnet, createCustomCommon, parseGethGenesisState } from '@ethereumjs/common';
 import { RLP } from '@ethereumjs/rlp';
 import { createTx } from '@ethereumjs/tx';
-import { bytesToHex, hexToBytes } from '@ethereumjs/util';
-import { buildBlock, createVM, runBlock } from '@ethereumjs/vm';
+import { bytesToHex, createWithdrawal, hexToBytes } from '@ethereumjs/util';
+import { createVM, runBlock } from '@ethereumjs/vm';
 import { HDNodeWallet, Mnemonic, getCreateAddress } from 'ethers';
-import { cryptlet, root, rpc, run, start } from './support/node.mjs';
-import { BLOCKS, BUILDER_DEPOSITS, BUILDER_EXITS, CONTRACTS, program } from './support/amsterdam-program.mjs';
+import { cryptlet, rpc, run, start } from './support/node.mjs';
+import { BLOCKS, CONTRACTS, program } from './support/amsterdam-program.mjs';
 
 const CHAIN_ID = 31337;
 const phrase = Mnemonic.fromPhrase('test test test test test test test test test test test junk');
 const wallets = [0, 1, 2, 3, 4].map((index) => HDNodeWallet.fromMnemonic(phrase, `m/44'/60'/0'/0/${index}`));
-const fees = { chainId: CHAIN_ID, maxFeePerGas: 10n ** 11n, maxPriorityFeePerGas: 10n ** 9n };
+const fees = { chainId: CHAIN_ID, maxFeePerGas: 10n ** 10n, maxPriorityFeePerGas: 10n ** 9n };
 const hex = (number) => `0x${number.toString(16)}`;
 
 let folder;
@@ -42,7 +42,10 @@ async function genesisOf() {
 
 /** An EthereumJS whose state and head are those of this genesis. */
 async function peer(genesis, header) {
-  const common = createCustomCommon({ chainId: CHAIN_ID, name: 'amsterdam', ...depositContract(genesis) }, Mainnet, { hardfork: Hardfork.Amsterdam, customCrypto: { kzg: {} } });
+  // Every fork of the main chain from the first block on, as EthereumJS has no name for this one's time in a genesis file.
+  const hardforks = Mainnet.hardforks.filter(({ name }) => name !== 'dao')
+    .map(({ name, block }) => (block === null ? { name, block, timestamp: 0 } : { name, block: 0 }));
+  const common = createCustomCommon({ chainId: CHAIN_ID, name: 'amsterdam', hardforks }, Mainnet, { hardfork: Hardfork.Amsterdam, customCrypto: { kzg: {} } });
   const genesisState = parseGethGenesisState(genesis);
   const genesisBlock = createBlockFromRLP(RLP.encode([RLP.decode(header), [], [], []]), { common, setHardfork: false });
   const blockchain = await createBlockchain({ common, genesisBlock, genesisState, validateBlocks: false, validateConsensus: false });
@@ -51,8 +54,6 @@ async function peer(genesis, header) {
   assert.equal(bytesToHex(await vm.stateManager.getStateRoot()), bytesToHex(genesisBlock.header.stateRoot));
   return { vm, common, genesisBlock };
 }
-
-const depositContract = ({ config }) => (config.depositContractAddress ? { depositContractAddress: config.depositContractAddress } : {});
 
 /** Each block as its own bytes. */
 function* blocksOf(bytes) {
@@ -130,27 +131,18 @@ test('this node verifies what EthereumJS built, blobs and withdrawals and reques
   const nonces = wallets.map(() => 0);
   const blocks = [];
   for (let number = 1; number <= BLOCKS; number += 1) {
-    const coinbase = `0x${'c0'.repeat(19)}0${number % 3}`;
-    const time = { timestamp: parentBlock.header.timestamp + 12n, slotNumber: parentBlock.header.slotNumber + BigInt(1 + (number % 2)) };
-    const builder = await buildBlock(vm, {
-      parentBlock, withdrawals: withdrawals(number), blockOpts: { common, setHardfork: false, putBlockIntoBlockchain: false },
-      headerData: { coinbase, ...time, parentBeaconBlockRoot: new Uint8Array(32).fill(number), gasLimit: parentBlock.header.gasLimit },
-    });
-    await builder.addSystemCalls?.();
-    for (const { from, authorities, ...fields } of [...program(number, { addressOf, nonces }), ...onlyThere(number)]) {
+    const transactions = [...program(number, { addressOf, nonces }), ...onlyThere(number)].map(({ from, authorities, ...fields }) => {
       const data = { ...fees, gasLimit: 1_000_000n, type: 2, ...fields, nonce: BigInt(nonces[from]++) };
       if (authorities) {
         data.type = 4;
-        data.authorizationList = authorities.map(({ by, address }) => {
-          const { signature, ...signed } = wallets[by].authorizeSync({ address, chainId: CHAIN_ID, nonce: nonces[by]++ });
-          const { r, s, yParity } = signature;
-          return { chainId: hex(signed.chainId), address: signed.address.toLowerCase(), nonce: hex(signed.nonce), r, s, yParity: hex(yParity) };
-        });
+        data.authorizationList = authorities.map(({ by, address }) => authorizationOf(wallets[by].authorizeSync({ address, chainId: CHAIN_ID, nonce: nonces[by]++ })));
       }
-      const tx = createTx(data, { common }).sign(hexToBytes(wallets[from].privateKey));
-      await builder.addTransaction(tx, { allowNoBlobs: true });
-    }
-    const { block } = await builder.build();
+      return createTx(data, { common }).sign(hexToBytes(wallets[from].privateKey));
+    });
+    const block = await buildThere(vm, common, parentBlock, transactions, withdrawals(number), {
+      coinbase: `0x${'c0'.repeat(19)}0${number % 3}`, timestamp: parentBlock.header.timestamp + 12n,
+      slotNumber: parentBlock.header.slotNumber + BigInt(1 + (number % 2)), parentBeaconBlockRoot: new Uint8Array(32).fill(number),
+    });
     await vm.blockchain.putBlock(block);
     blocks.push(block);
     parentBlock = block;
@@ -168,6 +160,29 @@ test('this node verifies what EthereumJS built, blobs and withdrawals and reques
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /block 5: execution accesses what gives a block access list \(EIP-7928\) with hash 0x[0-9a-f]{64}, but its header says/);
 });
+
+/** A block as EthereumJS has it: everything in its header that follows from execution is what execution gives. */
+async function buildThere(vm, common, parent, transactions, withdrawals, attributes) {
+  const options = { common, setHardfork: false, freeze: false, skipConsensusFormatValidation: true };
+  const blobs = transactions.reduce((count, tx) => count + BigInt(tx.blobVersionedHashes?.length ?? 0), 0n);
+  const header = {
+    ...attributes, number: parent.header.number + 1n, parentHash: parent.hash(), gasLimit: parent.header.gasLimit,
+    mixHash: new Uint8Array(32).fill(7), baseFeePerGas: parent.header.calcNextBaseFee(),
+    excessBlobGas: parent.header.calcNextExcessBlobGas(common), blobGasUsed: blobs * 131072n,
+  };
+  const draft = createBlock({ header, transactions, withdrawals }, options);
+  const ran = await runBlock(vm, { block: draft, generate: true, skipBlockValidation: true, skipHeaderValidation: true });
+  const complete = {
+    ...draft.header, stateRoot: ran.stateRoot, receiptTrie: ran.receiptsRoot, gasUsed: ran.gasUsed, logsBloom: ran.logsBloom,
+    transactionsTrie: await draft.genTxTrie(), requestsHash: ran.requestsHash, blockAccessListHash: vm.evm.blockLevelAccessList.hash(),
+    withdrawalsRoot: await genWithdrawalsTrieRoot(withdrawals.map((data) => createWithdrawal(data))),
+  };
+  return createBlock({ header: complete, transactions, withdrawals }, options);
+}
+
+function authorizationOf({ signature: { r, s, yParity }, chainId, address, nonce }) {
+  return { chainId: hex(chainId), address: address.toLowerCase(), nonce: hex(nonce), r, s, yParity: hex(yParity) };
+}
 
 const withdrawals = (number) => [0, 1, 2].map((index) => ({
   index: BigInt(number * 3 + index), validatorIndex: BigInt(index),

@@ -116,8 +116,8 @@ pub(crate) struct NodeArgs {
     /// Chain id of the dev chain [default: 31337, or that of the forked chain]
     #[arg(long, value_name = "ID", help_heading = "Dev chain")]
     pub(crate) chain_id: Option<u64>,
-    /// Rules of the dev chain: frontier, homestead, … london, … paris, shanghai, cancun, prague or osaka. Cryptlets can be called
-    /// from prague on
+    /// Rules of the dev chain: frontier, homestead, … london, … paris, shanghai, cancun, prague, osaka or amsterdam (whose rules
+    /// may still change). Cryptlets can be called from prague on
     #[arg(long, value_name = "NAME", default_value = "prague", value_parser = hardfork, requires = "dev", help_heading = "Dev chain")]
     pub(crate) hardfork: EthereumHardfork,
     /// Number of dev accounts

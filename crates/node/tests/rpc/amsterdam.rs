@@ -91,10 +91,10 @@ async fn what_is_estimated_is_enough_for_ether_code_and_storage() {
     let served = amsterdam().await;
     let (new, known) = (Address::repeat_byte(0x61), account(3));
     let first_ether = json!({ "from": account(0), "to": new, "value": "0x1" });
-    let more_ether = json!({ "from": account(0), "to": known, "value": "0x1" });
+    let no_ether = json!({ "from": account(0), "to": known });
     let code = json!({ "from": account(0), "data": logging(B256::repeat_byte(7)) });
     let mut used = Vec::new();
-    for transaction in [first_ether, more_ether, code] {
+    for transaction in [first_ether, no_ether, code] {
         let estimate = served.call("eth_estimateGas", json!([transaction])).await;
         let mut transaction = transaction;
         transaction["gas"] = estimate.clone();

@@ -3,7 +3,9 @@
 
 use crate::support::{Served, number, serve_node};
 use alloy::genesis::Genesis;
-use cryptlet_node::{ChainSpec, NoFabric, Node, NodeConfig, service::SimulationLimits, store::ChainStore};
+use cryptlet_node::{
+    ChainSpec, NoFabric, Node, NodeConfig, chain_spec::SystemContracts, service::SimulationLimits, store::ChainStore,
+};
 use serde_json::{Value, json};
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -30,7 +32,6 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "*",
         "geth lets a nonce that is not checked wrap around to 0; EIP-2681 has none above 2^64-2",
     ),
-    ("ethSimulate-instrict-gas-38013", "error.message", "Amsterdam asks for 12000 gas where others ask for 21000"),
     (
         "ethSimulate-move-two-non-precompiles-accounts-to-same",
         "error.message",
@@ -46,14 +47,44 @@ struct Chain {
     base_fee: u128,
     /// Gas of one request.
     gas_max: u64,
+    /// Under the rules of Amsterdam?
+    is_amsterdam: bool,
 }
 
 const CHAINS: [Chain; 4] = [
-    Chain { name: "45", height: 45, gas_limit: 75_398_208, base_fee: 37_348_184_778, gas_max: 50_000_000 },
-    Chain { name: "45 uncapped", height: 45, gas_limit: 75_398_208, base_fee: 37_348_184_778, gas_max: u64::MAX },
-    Chain { name: "54", height: 54, gas_limit: 200_000_000, base_fee: 37_094_811_733, gas_max: 50_000_000 },
+    Chain {
+        name: "45",
+        height: 45,
+        gas_limit: 75_398_208,
+        base_fee: 37_348_184_778,
+        gas_max: 50_000_000,
+        is_amsterdam: false,
+    },
+    Chain {
+        name: "45 uncapped",
+        height: 45,
+        gas_limit: 75_398_208,
+        base_fee: 37_348_184_778,
+        gas_max: u64::MAX,
+        is_amsterdam: false,
+    },
+    Chain {
+        name: "54",
+        height: 54,
+        gas_limit: 200_000_000,
+        base_fee: 37_094_811_733,
+        gas_max: 50_000_000,
+        is_amsterdam: false,
+    },
     // No case of these asks for the base fee.
-    Chain { name: "60", height: 60, gas_limit: 200_000_000, base_fee: 1_000_000_000, gas_max: 50_000_000 },
+    Chain {
+        name: "60",
+        height: 60,
+        gas_limit: 200_000_000,
+        base_fee: 1_000_000_000,
+        gas_max: 50_000_000,
+        is_amsterdam: true,
+    },
 ];
 
 impl Chain {
@@ -61,6 +92,10 @@ impl Chain {
         let mut genesis: Genesis = serde_json::from_str(GENESIS).unwrap();
         genesis.gas_limit = self.gas_limit;
         genesis.base_fee_per_gas = Some(self.base_fee);
+        if self.is_amsterdam {
+            (genesis.config.osaka_time, genesis.config.amsterdam_time) = (Some(0), Some(0));
+            genesis.alloc.extend(SystemContracts::of_amsterdam().accounts);
+        }
         let spec = Arc::new(ChainSpec::from_genesis(genesis).unwrap());
         let simulation = SimulationLimits { gas_max: self.gas_max, ..Default::default() };
         let config = NodeConfig { simulation, ..Default::default() };

@@ -112,7 +112,7 @@ fn chain_spec(test: &Test, mut config: ChainConfig) -> Result<ChainSpec, String>
         blob_gas_used: header.blob_gas_used,
         number: Some(header.number),
         parent_hash: Some(header.parent_hash),
-        ..Genesis::default()
+        slot_number: header.slot_number,
     };
     let spec = ChainSpec::from_genesis(genesis).map_err(|error| error.to_string())?;
     match (spec.genesis_hash(), header.hash_slow()) {

@@ -21,7 +21,8 @@ const BY_NUMBER: [&str; 13] = [
 ];
 
 /// Forks by time, in order, behind the merge.
-const BY_TIME: [&str; 9] = ["Shanghai", "Cancun", "Prague", "Osaka", "BPO1", "BPO2", "BPO3", "BPO4", "BPO5"];
+const BY_TIME: [&str; 10] =
+    ["Shanghai", "Cancun", "Prague", "Osaka", "BPO1", "BPO2", "BPO3", "BPO4", "BPO5", "Amsterdam"];
 
 /// The configuration of a network; what is missing if this node has none for it.
 pub(super) fn config(network: &str) -> Result<ChainConfig, &'static str> {
@@ -109,7 +110,8 @@ fn set_time(config: &mut ChainConfig, fork: &str, time: u64) {
         "BPO2" => &mut config.bpo2_time,
         "BPO3" => &mut config.bpo3_time,
         "BPO4" => &mut config.bpo4_time,
-        _ => &mut config.bpo5_time,
+        "BPO5" => &mut config.bpo5_time,
+        _ => &mut config.amsterdam_time,
     };
     field.get_or_insert(time);
 }
@@ -119,6 +121,7 @@ fn names_become_configurations() {
     let at_five = config("ByzantiumToConstantinopleFixAt5").unwrap();
     assert_eq!((at_five.byzantium_block, at_five.petersburg_block), (Some(0), Some(5)));
     assert_eq!(config("CancunToPragueAtTime15k").unwrap().prague_time, Some(15_000));
+    assert_eq!(config("BPO2ToAmsterdamAtTime15k").unwrap().amsterdam_time, Some(15_000));
     let to_paris = config("ArrowGlacierToParisAtDiffC0000").unwrap();
     assert_eq!(to_paris.terminal_total_difficulty, Some(U256::from(0xc_0000)));
     assert_eq!(

@@ -71,7 +71,29 @@ pub enum HostError {
         why: String,
     },
 
+    /// Another process is changing the keystore, and does not end.
+    #[error(
+        "the keystore {path} is being written by {holder}, which did not end within {waited_ms} ms; end that process, or try again",
+        path = path.display()
+    )]
+    VaultBusy {
+        /// The keystore.
+        path: PathBuf,
+        /// Who is at it: process id and program.
+        holder: String,
+        /// How long we waited, in milliseconds.
+        waited_ms: u128,
+    },
+
     // ---- the operator's fault ----
+    /// A key is never replaced.
+    #[error("the vault ({vault}) has a key {name} already, and keys are never replaced; give the new one another name")]
+    VaultKeyExists {
+        /// Which vault.
+        vault: String,
+        /// The key.
+        name: String,
+    },
     /// The keystore exists, but this passphrase does not open it.
     #[error("the keystore {path} does not open: {why}; is the passphrase right?", path = path.display())]
     VaultLocked {

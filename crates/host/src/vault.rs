@@ -3,6 +3,7 @@
 
 mod file;
 mod local;
+mod lock;
 mod locked;
 pub mod pkcs11;
 
@@ -30,7 +31,8 @@ pub trait Vault: Send + Sync + fmt::Debug + 'static {
     /// The signing key filed under this name, if there is one.
     fn signing_key(&self, name: &KeyName) -> Result<Option<Arc<dyn SigningKey>>, HostError>;
 
-    /// Makes a signing key where it will stay, and files it. There must be none of this name yet.
+    /// Makes a signing key where it will stay, and files it. There must be none of this name yet, or it fails with
+    /// [`HostError::VaultKeyExists`].
     fn make_signing_key(&self, name: &KeyName, entropy: &dyn Entropy) -> Result<Arc<dyn SigningKey>, HostError>;
 
     /// What it is, for people: `age file …`, `PKCS#11 token …`.
@@ -91,7 +93,13 @@ pub fn signing_key_or_new(
     if let Some(key) = vault.signing_key(name)? {
         return Ok(key);
     }
-    let key = vault.make_signing_key(name, entropy)?;
+    let key = match vault.make_signing_key(name, entropy) {
+        // Another process made it since.
+        Err(HostError::VaultKeyExists { vault: place, name: found }) => {
+            return vault.signing_key(name)?.ok_or(HostError::VaultKeyExists { vault: place, name: found });
+        }
+        made => made?,
+    };
     tracing::info!(key = %name, address = %key.address(), "made a signing key");
     Ok(key)
 }

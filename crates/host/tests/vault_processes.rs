@@ -9,6 +9,8 @@ mod canary;
 #[path = "vault_processes/softhsm.rs"]
 mod softhsm;
 mod support;
+#[path = "vault_processes/writers.rs"]
+mod writers;
 
 use std::process::ExitCode;
 
@@ -20,12 +22,14 @@ fn main() -> ExitCode {
         Some("worker") => return cryptlet_container::worker::main(),
         Some("vault-worker") => return cryptlet_host::vault::pkcs11::worker_main(),
         Some("canary") => return canary::hold(arguments[2].as_ref()),
+        Some("vault-writer") => return writers::write(arguments[2].as_ref(), &arguments[3]),
         Some("crash") => std::process::abort(),
         _ => {}
     }
     let is_there = softhsm::prepare();
-    let tests: [(bool, Test); 6] = [
+    let tests: [(bool, Test); 7] = [
         (true, ("a_canary_key_is_found_nowhere_but_in_locked_memory", canary::is_found_nowhere)),
+        (true, ("processes_that_write_into_one_file_at_a_time_lose_no_key", writers::lose_nothing)),
         (is_there, ("a_key_is_made_in_the_token_and_signs_as_ethereum_wants_it", softhsm::signs)),
         (is_there, ("a_crash_of_the_tokens_process_is_a_typed_error_and_is_got_over", softhsm::crashes)),
         (is_there, ("a_wrong_pin_is_not_tried_twice", softhsm::wrong_pin)),

@@ -15,7 +15,7 @@ pub(crate) struct AuthorArgs {
     /// Instead, a key in a vault: its name, or the id of a cryptlet, for that cryptlet's identity key
     #[arg(long, value_name = "NAME_OR_ID")]
     pub(crate) key: Option<String>,
-    /// Folder of that vault. Not the data folder of a running host, which has its own
+    /// Folder of that vault; a running host's data folder will do
     #[arg(long, value_name = "DIR", default_value = "cryptlet-keys")]
     pub(crate) keys: PathBuf,
     #[command(flatten)]

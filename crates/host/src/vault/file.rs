@@ -1,8 +1,12 @@
 //! One encrypted file (age, passphrase recipient: scrypt and ChaCha20-Poly1305).
+//!
+//! Several processes may have it open: a host, and `cryptlet key new` beside it. What is on disk counts. A lookup reads it again if it is
+//! another file by now; a change is made to what is there, by one process at a time.
 
-use super::{KeyName, LocalKey, SigningKey, Vault, locked::LockedBytes};
+use super::{KeyName, LocalKey, SigningKey, Vault, lock::WriterLock, locked::LockedBytes};
 use crate::{Entropy, error::HostError, files};
-use age::secrecy::SecretString;
+use age::secrecy::{ExposeSecret, SecretString};
+use alloy_primitives::{B256, keccak256};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -10,6 +14,7 @@ use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use zeroize::Zeroizing;
 
@@ -17,6 +22,8 @@ use zeroize::Zeroizing;
 const VAULT_BYTES_MAX: u64 = 1 << 20;
 /// Most work a keystore may ask for; 2^22 is four gigabytes.
 const WORK_LOG2_MAX: u8 = 20;
+/// How long a change waits for those of other processes. Each takes two derivations of a key from the passphrase, some tenths of a second.
+const WRITER_WAIT_MAX: Duration = Duration::from_secs(30);
 /// What age encrypts at a time, in bytes.
 const AGE_CHUNK_BYTES: usize = 64 << 10;
 
@@ -36,7 +43,15 @@ pub struct FileVault {
     path: PathBuf,
     passphrase: LockedBytes,
     cost: ScryptCost,
-    entries: Mutex<Entries>,
+    held: Mutex<Held>,
+}
+
+/// What was in the file when it was last read or written.
+#[derive(Default)]
+struct Held {
+    entries: Entries,
+    /// Keccak-256 of the encrypted file; none if there was no file. No two files are alike: each is encrypted with fresh randomness.
+    digest: Option<B256>,
 }
 
 type Entries = BTreeMap<String, LockedBytes>;
@@ -50,38 +65,52 @@ impl fmt::Debug for FileVault {
 impl FileVault {
     /// Opens the keystore, or begins an empty one if there is none.
     pub fn open(path: &Path, passphrase: SecretString, cost: ScryptCost) -> Result<Self, HostError> {
-        use age::secrecy::ExposeSecret;
-        let entries = match files::read(path, VAULT_BYTES_MAX)? {
-            Some(encrypted) => decrypt(path, &encrypted, passphrase.clone())?,
-            None => Entries::default(),
-        };
         let passphrase = LockedBytes::copy_of(passphrase.expose_secret().as_bytes());
-        Ok(Self { path: path.to_owned(), passphrase, cost, entries: Mutex::new(entries) })
+        let vault = Self { path: path.to_owned(), passphrase, cost, held: Mutex::default() };
+        vault.catch_up(&mut vault.held.lock())?;
+        Ok(vault)
     }
 
     /// Opens the keystore `vault.age` in a folder with the passphrase kept beside it in `passphrase`, drawing one at
     /// first. For development: whoever can read the folder can read the keys, and the log says so.
     pub fn open_insecure_dev(folder: &Path, entropy: &dyn Entropy) -> Result<Self, HostError> {
-        let file = folder.join("passphrase");
-        let passphrase = match files::read(&file, 4096)? {
-            Some(text) => String::from_utf8(text).map_err(|error| HostError::damaged(&file, error))?,
+        let (path, file) = (folder.join("vault.age"), folder.join("passphrase"));
+        let kept = match kept_passphrase(&file)? {
+            Some(text) => text,
             None => {
-                let mut random = Zeroizing::new([0; 24]);
-                entropy.fill(random.as_mut());
-                let text = alloy_primitives::hex::encode(*random);
-                files::write_private(&file, text.as_bytes())?;
-                tracing::info!(file = %file.display(), "drew a passphrase for the development keystore; it is kept in clear");
-                text
+                let _alone = WriterLock::take(&path, WRITER_WAIT_MAX)?;
+                match kept_passphrase(&file)? {
+                    Some(text) => text,
+                    None => draw_passphrase(&file, entropy)?,
+                }
             }
         };
-        let passphrase = Zeroizing::new(passphrase);
-        Self::open(&folder.join("vault.age"), SecretString::from(passphrase.trim()), ScryptCost::RANDOM_PASSPHRASE)
+        Self::open(&path, SecretString::from(kept.trim()), ScryptCost::RANDOM_PASSPHRASE)
+    }
+
+    /// Takes over what other processes wrote.
+    fn catch_up(&self, held: &mut Held) -> Result<(), HostError> {
+        let Some(encrypted) = files::read(&self.path, VAULT_BYTES_MAX)? else {
+            return match held.digest {
+                None => Ok(()),
+                Some(_) => Err(HostError::damaged(&self.path, "it was there when it was opened, and is gone")),
+            };
+        };
+        let digest = keccak256(&encrypted);
+        if held.digest != Some(digest) {
+            held.entries = decrypt(&self.path, &encrypted, self.passphrase())?;
+            held.digest = Some(digest);
+        }
+        Ok(())
+    }
+
+    fn passphrase(&self) -> SecretString {
+        SecretString::from(std::str::from_utf8(&self.passphrase).expect("it was text when it came"))
     }
 
     fn encrypt(&self, entries: &Entries) -> Result<Vec<u8>, HostError> {
         let plain = encode(entries);
-        let passphrase = std::str::from_utf8(&self.passphrase).expect("it was text when it came");
-        let mut recipient = age::scrypt::Recipient::new(SecretString::from(passphrase));
+        let mut recipient = age::scrypt::Recipient::new(self.passphrase());
         recipient.set_work_factor(self.cost.0);
         let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
             .expect("one passphrase recipient is a valid set");
@@ -95,16 +124,43 @@ impl FileVault {
         Ok(encrypted)
     }
 
-    fn insert(&self, name: &str, secret: &[u8]) -> Result<(), HostError> {
+    /// Adds to what is in the file, and, unless a new one was asked for, may replace what has this name.
+    fn insert(&self, name: &str, secret: &[u8], must_be_new: bool) -> Result<(), HostError> {
         check_name(name)?;
-        let mut entries = self.entries.lock();
-        entries.insert(name.to_owned(), LockedBytes::copy_of(secret));
-        files::write_private(&self.path, &self.encrypt(&entries)?)
+        let mut held = self.held.lock();
+        let _alone = WriterLock::take(&self.path, WRITER_WAIT_MAX)?;
+        self.catch_up(&mut held)?;
+        if must_be_new && held.entries.contains_key(name) {
+            return Err(HostError::VaultKeyExists { vault: self.describe(), name: name.to_owned() });
+        }
+        let before = held.entries.insert(name.to_owned(), LockedBytes::copy_of(secret));
+        match self.write(&held.entries) {
+            Ok(digest) => held.digest = Some(digest),
+            Err(error) => {
+                match before {
+                    Some(before) => held.entries.insert(name.to_owned(), before),
+                    None => held.entries.remove(name),
+                };
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, entries: &Entries) -> Result<B256, HostError> {
+        let encrypted = self.encrypt(entries)?;
+        if encrypted.len() as u64 > VAULT_BYTES_MAX {
+            let why = format!("it is full: with one more secret it would be longer than {VAULT_BYTES_MAX} bytes");
+            return Err(HostError::Vault { vault: self.describe(), why });
+        }
+        files::write_private(&self.path, &encrypted)?;
+        Ok(keccak256(&encrypted))
     }
 
     fn local_key(&self, name: &KeyName) -> Result<Option<LocalKey>, HostError> {
-        let entries = self.entries.lock();
-        let Some(secret) = entries.get(name.as_str()) else { return Ok(None) };
+        let mut held = self.held.lock();
+        self.catch_up(&mut held)?;
+        let Some(secret) = held.entries.get(name.as_str()) else { return Ok(None) };
         let key = LocalKey::from_bytes(secret).ok_or_else(|| {
             let why = format!("entry {name} has {} bytes; it must be a secp256k1 key of 32", secret.len());
             HostError::damaged(&self.path, why)
@@ -115,11 +171,13 @@ impl FileVault {
 
 impl Vault for FileVault {
     fn secret(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, HostError> {
-        Ok(self.entries.lock().get(name).map(|secret| Zeroizing::new(secret.to_vec())))
+        let mut held = self.held.lock();
+        self.catch_up(&mut held)?;
+        Ok(held.entries.get(name).map(|secret| Zeroizing::new(secret.to_vec())))
     }
 
     fn keep(&self, name: &str, secret: &[u8]) -> Result<(), HostError> {
-        self.insert(name, secret)
+        self.insert(name, secret, false)
     }
 
     fn signing_key(&self, name: &KeyName) -> Result<Option<Arc<dyn SigningKey>>, HostError> {
@@ -127,17 +185,28 @@ impl Vault for FileVault {
     }
 
     fn make_signing_key(&self, name: &KeyName, entropy: &dyn Entropy) -> Result<Arc<dyn SigningKey>, HostError> {
-        if self.entries.lock().contains_key(name.as_str()) {
-            return Err(HostError::damaged(&self.path, format!("there is a key {name} already")));
-        }
         let key = LocalKey::generate(entropy);
-        self.insert(name.as_str(), &key.to_bytes())?;
+        self.insert(name.as_str(), &key.to_bytes(), true)?;
         Ok(Arc::new(key))
     }
 
     fn describe(&self) -> String {
         format!("age file {}", self.path.display())
     }
+}
+
+fn kept_passphrase(file: &Path) -> Result<Option<Zeroizing<String>>, HostError> {
+    let Some(text) = files::read(file, 4096)? else { return Ok(None) };
+    String::from_utf8(text).map(|text| Some(Zeroizing::new(text))).map_err(|error| HostError::damaged(file, error))
+}
+
+fn draw_passphrase(file: &Path, entropy: &dyn Entropy) -> Result<Zeroizing<String>, HostError> {
+    let mut random = Zeroizing::new([0; 24]);
+    entropy.fill(random.as_mut());
+    let text = Zeroizing::new(alloy_primitives::hex::encode(*random));
+    files::write_private(file, text.as_bytes())?;
+    tracing::info!(file = %file.display(), "drew a passphrase for the development keystore; it is kept in clear");
+    Ok(text)
 }
 
 /// Names are our own, and plain enough to need no escaping anywhere.
@@ -250,6 +319,34 @@ mod tests {
         assert_eq!(found.address(), key.address());
         let error = vault.keep("a \"name\"", b"x").unwrap_err();
         assert!(error.to_string().contains("letters"), "{error}");
+    }
+
+    #[test]
+    fn two_that_have_it_open_see_each_others_keys_and_lose_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.age");
+        let (left, right) = (open(&path, "right").unwrap(), open(&path, "right").unwrap());
+        let name = |text: &str| KeyName::account(text).unwrap();
+        let first = left.make_signing_key(&name("first"), &crate::SystemEntropy).unwrap();
+        let second = right.make_signing_key(&name("second"), &crate::SystemEntropy).unwrap();
+        assert_eq!(right.signing_key(&name("first")).unwrap().unwrap().address(), first.address());
+        assert_eq!(left.signing_key(&name("second")).unwrap().unwrap().address(), second.address());
+        let refused = left.make_signing_key(&name("second"), &crate::SystemEntropy).unwrap_err();
+        assert!(matches!(refused, HostError::VaultKeyExists { .. }), "{refused}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(left.keep("secret", b"x").unwrap_err().to_string().contains("is gone"));
+    }
+
+    #[test]
+    fn a_keystore_is_never_written_longer_than_it_may_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault.age");
+        let vault = open(&path, "right").unwrap();
+        vault.keep("small", b"x").unwrap();
+        let refused = vault.keep("large", &vec![7; VAULT_BYTES_MAX as usize / 2]).unwrap_err();
+        assert!(refused.to_string().contains("full"), "{refused}");
+        assert_eq!(vault.secret("large").unwrap(), None);
+        assert_eq!(open(&path, "right").unwrap().secret("small").unwrap().unwrap().as_slice(), b"x");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod account;
 mod args;
+mod council;
 mod data;
 mod dev;
 mod export;
@@ -16,11 +17,13 @@ mod logs;
 mod metrics;
 mod node;
 mod package;
+mod policy;
 mod progress;
 mod register;
 mod registry;
 mod registry_activate;
 mod registry_facts;
+mod registry_rule;
 mod registry_view;
 mod rpc;
 mod signals;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Package(args) => package::run(args),
         Command::Register(args) => register::run(args),
         Command::Registry(args) => registry_view::run(args),
+        Command::Policy(args) => policy::run(&args),
         Command::Invoke(args) => invoke::run(args),
         Command::Genesis(args) => genesis_file::run(&args),
         Command::Import(args) => import::run(&args),

@@ -1,9 +1,10 @@
 //! Putting what a host has started on the chain: `CryptletRegistry`, as a publisher and an operator use it.
 
-use crate::rpc::Chain;
+use crate::{council, rpc::Chain};
 use alloy::{
     primitives::{B256, Bytes},
     sol,
+    sol_types::SolCall,
 };
 use anyhow::{Context, Result, anyhow};
 use cryptlet_attestation::{
@@ -13,7 +14,7 @@ use cryptlet_attestation::{
 use cryptlet_host::Registered;
 use cryptlet_primitives::{
     CryptletId, InstanceAuthorization, RegistrationId,
-    abi::{Authorization, ICryptletRegistry, UtilityRegistration},
+    abi::{Authorization, CreatedInstance, ICryptletRegistry, UtilityRegistration},
     system::CRYPTLET_REGISTRY,
 };
 use serde::Deserialize;
@@ -136,7 +137,11 @@ pub(crate) async fn register_instance(chain: &Chain, started: &Registered, grace
     if instance_status(chain, started.registration_id).await? != InstanceStatus::Unknown {
         return Ok(());
     }
-    let (created, previous) = (started.created.clone(), started.renews.unwrap_or_default().0);
+    let created = started.created.clone();
+    let previous = match started.renews {
+        Some(renews) => to_be_renewed(chain, &created, renews).await?.0,
+        None => B256::ZERO,
+    };
     let epoch = chain
         .call(CRYPTLET_REGISTRY, &CryptletRegistry::cryptletCall { cryptletId: created.cryptletId })
         .await?
@@ -169,6 +174,18 @@ pub(crate) async fn register_instance(chain: &Chain, started: &Registered, grace
     Ok(())
 }
 
+/// The registration that a renewal takes the place of: the one that the host answers under; or, if that was renewed by a transaction
+/// that the host had given up waiting for, the one that the chain has in its place. They are of the same keys.
+async fn to_be_renewed(chain: &Chain, created: &CreatedInstance, renews: RegistrationId) -> Result<RegistrationId> {
+    if instance_status(chain, renews).await? != InstanceStatus::Renewed {
+        return Ok(renews);
+    }
+    let call = CryptletRegistry::instanceOfSignerCall { _0: created.cryptletId, signer: created.signer };
+    let newest = RegistrationId(chain.call(CRYPTLET_REGISTRY, &call).await?);
+    tracing::info!(instance = %renews, by = %newest, "an earlier renewal reached the chain after all; this one goes on from it");
+    Ok(newest)
+}
+
 /// Last block in which what is signed now may be sent.
 async fn deadline(chain: &Chain) -> Result<u64> {
     Ok(chain.anchor().await?.number + DEADLINE_BLOCKS)
@@ -181,11 +198,19 @@ fn authorize(chain: &Chain, deadline_block: u64, digest: B256) -> Result<Authori
     Ok(Authorization { registrar: account.address(), deadlineBlock: deadline_block, signature })
 }
 
-/// Names the cryptlet behind `ICryptoDelegate.create`.
+/// Names the cryptlet behind `ICryptoDelegate.create`. That is the administrator's word; the council's members vote on it.
 pub(crate) async fn set_factory(chain: &Chain, id: CryptletId) -> Result<()> {
     let known = chain.call(CRYPTLET_REGISTRY, &CryptletRegistry::factoryCall {}).await?;
     if known != id.0 {
-        chain.transact(CRYPTLET_REGISTRY, &CryptletRegistry::setFactoryCall { cryptletId: id.0 }).await?;
+        let data = CryptletRegistry::setFactoryCall { cryptletId: id.0 }.abi_encode().into();
+        let asked = council::ask(chain, CryptletRegistry::setFactoryCall::SIGNATURE, CRYPTLET_REGISTRY, data).await;
+        let later =
+            || format!("the factory is registered; an administrator names it with `cryptlet registry factory {id}`");
+        if !asked.with_context(later)?.done {
+            tracing::warn!(
+                "the chain has no new factory yet: other administrators approve with `cryptlet registry factory {id}`"
+            );
+        }
     }
     Ok(())
 }

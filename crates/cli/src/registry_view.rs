@@ -8,6 +8,7 @@ use crate::{
     registry::CryptletRegistry,
     registry_activate,
     registry_facts::{Facts, facts, policy},
+    registry_rule,
     rpc::Chain,
 };
 use alloy::primitives::{Address, B256, U256};
@@ -31,7 +32,12 @@ pub(crate) fn run(args: RegistryArgs) -> Result<ExitCode> {
     let access = match &args.command {
         RegistryCommand::List(access) => access,
         RegistryCommand::Show(entry) | RegistryCommand::Explain(entry) => &entry.access,
-        RegistryCommand::Activate(args) => &args.entry.access,
+        RegistryCommand::Activate(args)
+        | RegistryCommand::Suspend(args)
+        | RegistryCommand::Resume(args)
+        | RegistryCommand::Factory(args) => &args.entry.access,
+        RegistryCommand::Revoke(args) => &args.entry.entry.access,
+        RegistryCommand::Operator(args) => &args.access,
     };
     logs::start(access.output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -39,6 +45,11 @@ pub(crate) fn run(args: RegistryArgs) -> Result<ExitCode> {
         let chain = Chain::reader(&access.rpc_url)?;
         match &args.command {
             RegistryCommand::Activate(args) => registry_activate::run(args).await,
+            RegistryCommand::Suspend(args) => registry_rule::suspend(args).await,
+            RegistryCommand::Resume(args) => registry_rule::resume(args).await,
+            RegistryCommand::Revoke(args) => registry_rule::revoke(args).await,
+            RegistryCommand::Operator(args) => registry_rule::operator(args).await,
+            RegistryCommand::Factory(args) => registry_rule::factory(args).await,
             RegistryCommand::List(_) => list(&chain, access.output).await,
             RegistryCommand::Show(entry) => show(&chain, access.output, &entry.id).await,
             RegistryCommand::Explain(entry) => explain(&chain, access.output, &entry.id).await,
@@ -226,7 +237,9 @@ impl Explanation {
                 Some("none of its instances counts".to_owned())
             }
             CryptletStatus::Active => None,
-            CryptletStatus::Suspended => Some("it is suspended; `resumeCryptlet` allows calls again".to_owned()),
+            CryptletStatus::Suspended => {
+                Some("it is suspended; `cryptlet registry resume` allows calls again".to_owned())
+            }
             CryptletStatus::Revoked => Some("it is revoked, which is final".to_owned()),
             CryptletStatus::Unknown => Some("it is not registered".to_owned()),
         };

@@ -3,12 +3,12 @@
 use alloy::{
     eips::BlockNumberOrTag,
     network::{EthereumWallet, TransactionBuilder},
-    primitives::{Address, B256, Bytes, TxKind},
+    primitives::{Address, B256, Bytes, Log, TxKind},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::{
         client::RpcClient,
         json_rpc::{RequestPacket, ResponsePacket},
-        types::{TransactionReceipt, TransactionRequest},
+        types::{Filter, TransactionReceipt, TransactionRequest},
     },
     sol_types::{SolCall, SolInterface},
     transports::{RpcError, TransportError, TransportErrorKind, TransportFut},
@@ -25,7 +25,10 @@ use tower::Service;
 use crate::{
     account::{self, Account, Author},
     args::AuthorArgs,
-    registry::{CryptletPolicy::CryptletPolicyErrors, CryptletRegistry::CryptletRegistryErrors},
+    registry::{
+        Administrators::AdministratorsErrors, CryptletPolicy::CryptletPolicyErrors,
+        CryptletRegistry::CryptletRegistryErrors,
+    },
 };
 
 /// How often a receipt is asked for while a transaction waits.
@@ -33,6 +36,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How long to wait for a receipt, in seconds: longer than any cryptlet call may take.
 const RECEIPT_TIMEOUT_S: u64 = 600;
+
+/// Blocks that one question for logs is about: half of what nodes answer for at a time.
+const LOG_BLOCKS: u64 = 50_000;
 
 /// A block that instance keys are anchored to.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +160,24 @@ impl Chain {
         self.send(C::SIGNATURE, TxKind::Call(to), call.abi_encode().into()).await
     }
 
+    /// The same with a call that is encoded already.
+    pub(crate) async fn transact_raw(&self, what: &str, to: Address, data: Bytes) -> Result<TransactionReceipt> {
+        self.send(what, TxKind::Call(to), data).await
+    }
+
+    /// Every log of a contract with one of these first topics, oldest first.
+    pub(crate) async fn logs(&self, address: Address, topics: Vec<B256>) -> Result<Vec<Log>> {
+        let head = self.anchor().await?.number;
+        let mut logs = Vec::new();
+        for first in (0..=head).step_by(LOG_BLOCKS as usize) {
+            let last = head.min(first + LOG_BLOCKS - 1);
+            let filter = Filter::new().address(address).event_signature(topics.clone()).select(first..=last);
+            let found = self.provider.get_logs(&filter).await.map_err(|error| explain("eth_getLogs", error))?;
+            logs.extend(found.into_iter().map(|log| log.inner));
+        }
+        Ok(logs)
+    }
+
     /// Deploys a contract.
     pub(crate) async fn deploy(&self, name: &str, initcode: Bytes) -> Result<Address> {
         let receipt = self.send(name, TxKind::Create, initcode).await?;
@@ -207,8 +231,11 @@ fn explain(what: &str, error: RpcError<TransportErrorKind>) -> anyhow::Error {
     if let Ok(refusal) = CryptletRegistryErrors::abi_decode(&data) {
         return anyhow::anyhow!("{what} was refused by the registry: {refusal:?}");
     }
-    match CryptletPolicyErrors::abi_decode(&data) {
-        Ok(refusal) => anyhow::anyhow!("{what} was refused by the policy: {refusal:?}"),
+    if let Ok(refusal) = CryptletPolicyErrors::abi_decode(&data) {
+        return anyhow::anyhow!("{what} was refused by the policy: {refusal:?}");
+    }
+    match AdministratorsErrors::abi_decode(&data) {
+        Ok(refusal) => anyhow::anyhow!("{what} was refused by the administrators' contract: {refusal:?}"),
         Err(_) => anyhow::Error::new(error).context(format!("{what} failed")),
     }
 }

@@ -4,6 +4,18 @@
 pub const PROVIDERS: [&str; 7] = ["none", "software", "sgx", "tdx", "snp", "nitro", "tpm"];
 /// Isolation, rising (`Claims.isolation`).
 pub const ISOLATIONS: [&str; 4] = ["none", "process", "vm", "enclave"];
+/// How Intel rates a platform (`CryptletPolicy.toleratedTcb`). The first and the last can be neither tolerated nor refused.
+pub const TCB_STATUSES: [&str; 9] = [
+    "up-to-date",
+    "sw-hardening-needed",
+    "configuration-needed",
+    "configuration-and-sw-hardening-needed",
+    "out-of-date",
+    "out-of-date-configuration-needed",
+    "td-relaunch-advised",
+    "td-relaunch-advised-configuration-needed",
+    "revoked",
+];
 /// What instances run in ([`ContainerKind`](crate::ContainerKind)).
 pub const CONTAINERS: [&str; 4] = ["host", "wasm", "process", "evm"];
 

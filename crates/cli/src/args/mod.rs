@@ -7,6 +7,7 @@ mod fabric;
 mod host;
 mod node;
 mod package;
+mod policy;
 mod registry;
 mod rpc;
 
@@ -21,7 +22,12 @@ pub(crate) use node::{Isolation, NodeArgs, Order, Simulation};
 pub(crate) use package::{
     BuildArgs, CheckArgs, InspectArgs, LayoutArgs, OciArgs, PackageAction, PackageArgs, PullArgs, PushArgs,
 };
-pub(crate) use registry::{ActivateArgs, GenesisArgs, InvokeArgs, RegisterArgs, RegistryArgs, RegistryCommand};
+pub(crate) use policy::{
+    AdministratorsArgs, PolicyAccess, PolicyAction, PolicyArgs, PolicyShowArgs, ProposalArgs, ProposalsArgs,
+};
+pub(crate) use registry::{
+    EntryArgs, GenesisArgs, InvokeArgs, OperatorArgs, RegisterArgs, RegistryArgs, RegistryCommand, RevokeEntryArgs,
+};
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -55,8 +61,10 @@ pub(crate) enum Command {
     Package(PackageArgs),
     /// Have a host run a cryptlet package and register it on a chain, or make the host the chain's factory
     Register(RegisterArgs),
-    /// List what is registered on a chain, show it in full, or explain why it can be called or not
+    /// List what is registered on a chain, show or explain it, and decide about it: activate, suspend, revoke
     Registry(RegistryArgs),
+    /// Show what evidence and which versions a chain accepts, and change it, alone or with other administrators
+    Policy(PolicyArgs),
     /// Call a cryptlet as a contract would, as a dry run, and print the answer
     Invoke(InvokeArgs),
     /// Print the genesis of a chain whose registry and policy k of n administrators rule

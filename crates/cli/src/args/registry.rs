@@ -97,11 +97,57 @@ pub(crate) enum RegistryCommand {
     /// Why a cryptlet, or an instance, can be called now or cannot: status, epoch, expiry, and the setting that refuses it
     Explain(RegistryEntryArgs),
     /// Let an instance count that waits for it, or all of a cryptlet that do: by the administrator, or by the council's vote
-    Activate(ActivateArgs),
+    Activate(EntryArgs),
+    /// Stop calls of a cryptlet for a while: by its publisher, or by the administrators
+    Suspend(EntryArgs),
+    /// Let a suspended cryptlet be called again
+    Resume(EntryArgs),
+    /// Revoke an instance, or a cryptlet for good: by its publisher, or by the administrators
+    Revoke(RevokeEntryArgs),
+    /// Say whether a host's operator may register instances of any cryptlet: by the administrators
+    Operator(OperatorArgs),
+    /// Name the cryptlet that creates Contract Cryptlets on this chain: by the administrators
+    Factory(EntryArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ActivateArgs {
+pub(crate) struct RevokeEntryArgs {
+    /// Why, for everybody to read on the chain
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) entry: EntryArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OperatorArgs {
+    /// Who registers
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) operator: Address,
+    /// Whether that counts
+    #[arg(value_enum)]
+    pub(crate) value: Approval,
+    #[command(flatten)]
+    pub(crate) author: AuthorArgs,
+    #[command(flatten)]
+    pub(crate) access: RegistryAccess,
+}
+
+/// May somebody register?
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Approval {
+    Approved,
+    Refused,
+}
+
+impl Approval {
+    pub(crate) const fn is_approved(self) -> bool {
+        matches!(self, Self::Approved)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EntryArgs {
     #[command(flatten)]
     pub(crate) entry: RegistryEntryArgs,
     #[command(flatten)]

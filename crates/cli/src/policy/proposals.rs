@@ -1,0 +1,178 @@
+//! What administrators have proposed, and voting on it by number.
+
+use super::{Asked, tell, words};
+use crate::{
+    args::{ProposalArgs, ProposalsArgs},
+    council::{self, PROPOSALS_MAX},
+    registry::{Administrators, IAdministrators::Proposal},
+    rpc::Chain,
+};
+use alloy::{
+    primitives::{Address, B256, U256},
+    sol_types::SolEvent,
+};
+use anyhow::{Result, ensure};
+use cryptlet_primitives::system::ADMINISTRATORS;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How a proposal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum State {
+    Open,
+    Done,
+    /// Its last block is over.
+    Expired,
+    /// The administrators have changed since.
+    Void,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    proposal: u64,
+    asked: String,
+    by: Option<Address>,
+    state: State,
+    approved_by: Vec<Address>,
+    approvals: u32,
+    needed: u32,
+    missing: u32,
+    /// Last block in which it can be approved.
+    until_block: u64,
+    target: Address,
+    data: alloy::primitives::Bytes,
+}
+
+/// Who did what, as the council's events have it.
+#[derive(Debug, Default)]
+pub(super) struct Acts {
+    proposers: BTreeMap<U256, Address>,
+    approvers: BTreeMap<U256, Vec<Address>>,
+    /// Everybody who ever acted or was added; some may be members no longer.
+    pub(super) seen: Vec<Address>,
+}
+
+impl Acts {
+    pub(super) async fn of(chain: &Chain) -> Result<Self> {
+        let topics: Vec<B256> = vec![
+            Administrators::Proposed::SIGNATURE_HASH,
+            Administrators::Approved::SIGNATURE_HASH,
+            Administrators::ApprovalWithdrawn::SIGNATURE_HASH,
+            Administrators::MembersChanged::SIGNATURE_HASH,
+        ];
+        let mut acts = Self::default();
+        for log in chain.logs(ADMINISTRATORS, topics).await? {
+            if let Ok(event) = Administrators::Proposed::decode_log(&log) {
+                acts.proposers.insert(event.id, event.by);
+            } else if let Ok(event) = Administrators::Approved::decode_log(&log) {
+                acts.approvers.entry(event.id).or_default().push(event.by);
+                acts.seen.push(event.by);
+            } else if let Ok(event) = Administrators::ApprovalWithdrawn::decode_log(&log) {
+                acts.approvers.entry(event.id).or_default().retain(|member| *member != event.by);
+            } else if let Ok(event) = Administrators::MembersChanged::decode_log(&log) {
+                acts.seen.extend(&event.added);
+            }
+        }
+        Ok(acts)
+    }
+}
+
+pub(super) async fn list(chain: &Chain, args: &ProposalsArgs) -> Result<()> {
+    let acts = Acts::of(chain).await?;
+    let count = chain.call(ADMINISTRATORS, &Administrators::proposalCountCall {}).await?;
+    let needed = chain.call(ADMINISTRATORS, &Administrators::thresholdCall {}).await?;
+    let generation = chain.call(ADMINISTRATORS, &Administrators::generationCall {}).await?;
+    let next = chain.anchor().await?.number + 1;
+    let mut listed = Vec::new();
+    let mut id = count;
+    while id > U256::ZERO && count - id < U256::from(PROPOSALS_MAX) {
+        id -= U256::ONE;
+        let item = chain.call(ADMINISTRATORS, &Administrators::proposalCall { id }).await?;
+        let state = match item.isDone {
+            true => State::Done,
+            false if item.generation != generation => State::Void,
+            false if item.untilBlock < next => State::Expired,
+            false => State::Open,
+        };
+        if state != State::Open && !args.all {
+            continue;
+        }
+        let missing = if state == State::Open { needed.saturating_sub(item.approvals) } else { 0 };
+        listed.push(Listed {
+            proposal: council::number(id)?,
+            asked: words::of_call(item.target, &item.data),
+            by: acts.proposers.get(&id).copied(),
+            state,
+            approved_by: acts.approvers.get(&id).cloned().unwrap_or_default(),
+            approvals: item.approvals,
+            needed,
+            missing,
+            until_block: item.untilBlock,
+            target: item.target,
+            data: item.data,
+        });
+    }
+    print(args.access.output.json, &listed, args.all);
+    Ok(())
+}
+
+pub(super) async fn approve(chain: &Chain, args: &ProposalArgs) -> Result<()> {
+    let (id, item) = known(chain, args.id).await?;
+    council::member(chain).await?;
+    let outcome = council::approve(chain, id).await?;
+    tell(args.access.output, &Asked::of(chain, item.target, &item.data, outcome));
+    Ok(())
+}
+
+pub(super) async fn withdraw(chain: &Chain, args: &ProposalArgs) -> Result<()> {
+    let (id, item) = known(chain, args.id).await?;
+    council::member(chain).await?;
+    let receipt = chain.transact(ADMINISTRATORS, &Administrators::withdrawApprovalCall { id }).await?;
+    let outcome = council::outcome(chain, id, &receipt).await?;
+    tell(args.access.output, &Asked::of(chain, item.target, &item.data, outcome));
+    Ok(())
+}
+
+async fn known(chain: &Chain, id: u64) -> Result<(U256, Proposal)> {
+    let count = chain.call(ADMINISTRATORS, &Administrators::proposalCountCall {}).await?;
+    let id = U256::from(id);
+    ensure!(id < count, "there is no proposal {id}: {count} were ever made, counted from 0");
+    Ok((id, chain.call(ADMINISTRATORS, &Administrators::proposalCall { id }).await?))
+}
+
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn print(json: bool, listed: &[Listed], all: bool) {
+    if json {
+        println!("{}", serde_json::to_string(listed).expect("text, numbers and addresses are JSON"));
+        return;
+    }
+    if listed.is_empty() {
+        println!("no proposal {}", if all { "was ever made" } else { "is open" });
+    }
+    for item in listed {
+        print!("{}", item.sentences());
+    }
+}
+
+impl Listed {
+    fn sentences(&self) -> String {
+        let by = self.by.map_or_else(|| "somebody".to_owned(), |by| by.to_string());
+        let names: Vec<String> = self.approved_by.iter().map(Address::to_string).collect();
+        let approved = if names.is_empty() { "nobody".to_owned() } else { names.join(" and ") };
+        let standing = match self.state {
+            State::Open => {
+                let (approvals, needed) = (self.approvals, self.needed);
+                format!("{approvals} of {needed} approvals, {} missing; until block {}", self.missing, self.until_block)
+            }
+            State::Done => "done".to_owned(),
+            State::Expired => format!("out of time since block {}", self.until_block),
+            State::Void => "void: the administrators have changed since".to_owned(),
+        };
+        format!(
+            "proposal {}: {}\n  proposed by {by}, approved by {approved}\n  {standing}\n",
+            self.proposal, self.asked
+        )
+    }
+}

@@ -27,6 +27,8 @@ use tokio::sync::SetOnce;
 
 /// JSON-RPC method of a dev node: how to reach its embedded host as an operator.
 const DEV_DOOR_METHOD: &str = "cryptlet_insecureDevHost";
+/// How a host says that an instance waits to be confirmed.
+const PENDING: &str = "pending";
 const NO_EMBEDDED_HOST: &str = "this node's fabric is elsewhere";
 
 /// A way to the fabric, as an operator has it.
@@ -148,10 +150,30 @@ impl FabricAccess {
         self.register_all(chain, &started, grace_blocks).await
     }
 
-    /// Has the host prolong those of its instances that have at most so many blocks left, and puts that on the chain.
+    /// Has the host prolong those of its instances that have at most so many blocks left, and puts that on the chain. What is there
+    /// already of earlier attempts comes first: the host would give it up and make another.
     pub(crate) async fn renew_instances(&self, chain: &Chain, within_blocks: u64) -> Result<Entered> {
+        let mut entered = self.confirm_what_arrived(chain).await?;
         let started = self.client.renew_instances(facts(chain).await?, within_blocks).await?;
-        self.register_all(chain, &started, 0).await
+        let Entered { active, pending } = self.register_all(chain, &started, 0).await?;
+        entered.active.extend(active);
+        entered.pending.extend(pending);
+        Ok(entered)
+    }
+
+    /// Tells the host which of its instances that wait for it have come to count on the chain meanwhile.
+    async fn confirm_what_arrived(&self, chain: &Chain) -> Result<Entered> {
+        let mut entered = Entered::default();
+        for cryptlet in self.client.cryptlets().await? {
+            for waiting in cryptlet.instances.iter().filter(|instance| instance.state == PENDING) {
+                let id = waiting.registration_id;
+                if registry::instance_status(chain, id).await? == InstanceStatus::Active {
+                    self.client.confirm_registration(id).await?;
+                    entered.active.push(id);
+                }
+            }
+        }
+        Ok(entered)
     }
 
     /// Puts on the chain what is not there, and tells the host what counts. May be asked again until all does.

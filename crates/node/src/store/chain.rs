@@ -1,14 +1,14 @@
 //! The store of one chain.
 
 use super::{
-    blocks::{existing_header, hash_of_block},
+    blocks::existing_header,
     codec::number_of_row,
     error::StoreError,
-    kv::{Batch, KeyValue, KeyValueRead},
+    kv::{KeyValue, KeyValueRead},
     memory::MemoryKeyValue,
     pending::{Pending, read_pending},
-    rocks::{RocksKeyValue, StoreOptions},
-    schema::{FORMAT_VERSION, Table, meta},
+    rocks::StoreOptions,
+    schema::{Table, meta},
     witness::Witness,
 };
 use crate::{
@@ -19,13 +19,17 @@ use alloy::consensus::Sealed;
 use alloy::eips::BlockNumHash;
 use alloy_primitives::{Address, U256};
 use parking_lot::{Mutex, RwLock};
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
 };
 
 /// How many changed accounts and slots a question about a past state may replay backwards.
 pub(crate) const REPLAYED_CHANGES_MAX: usize = 1_000_000;
+
+/// How often what the witness says is waited for, where blocks are. A power cut may take it back that far: damage behind that
+/// is taken for what nobody had waited for.
+const WITNESS_SYNCED_EVERY_GROUPS: u64 = 64;
 
 /// Blocks, receipts, indices and states of one chain. Clones are cheap and mean the same store. Any number of threads may
 /// read while one commits; nobody waits for anybody, except writers for writers.
@@ -54,6 +58,8 @@ pub(super) struct Inner {
     /// Remembers outside the database how far it was acknowledged; `None` in memory.
     pub(super) witness: Option<Witness>,
     pub(super) sync: bool,
+    /// How often blocks were settled since the store was opened.
+    pub(super) settled_groups: AtomicU64,
 }
 
 /// The tips of the chain; `None` before there is a genesis.
@@ -90,29 +96,17 @@ impl HeadView {
 }
 
 impl ChainStore {
-    /// Opens the chain in this folder; the folder is made if it is not there. A new one must be
-    /// [initialized](Self::initialize) before it is used.
-    pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let tables = match RocksKeyValue::open(path, options) {
-            Err(fault) if fault.is_damage() => open_if_nothing_is_lost(path, options, fault)?,
-            opened => opened?,
-        };
-        check_format(&tables, path)?;
-        let (witness, acknowledged) = Witness::open(path)?;
-        let store = Self::new(Box::new(tables), options, Some(witness))?;
-        if let Some(acknowledged) = acknowledged {
-            store.check_acknowledged(acknowledged, path, options)?;
-        }
-        Ok(store)
-    }
-
     /// A chain in memory.
     pub fn in_memory() -> Self {
         Self::new(Box::<MemoryKeyValue>::default(), &StoreOptions::default(), None)
             .expect("reading the head of an empty map does not fail")
     }
 
-    fn new(tables: Box<dyn KeyValue>, options: &StoreOptions, witness: Option<Witness>) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        tables: Box<dyn KeyValue>,
+        options: &StoreOptions,
+        witness: Option<Witness>,
+    ) -> Result<Self, StoreError> {
         let inner = Inner {
             tables,
             heads: RwLock::default(),
@@ -122,6 +116,7 @@ impl ChainStore {
             base: OnceLock::new(),
             witness,
             sync: options.sync,
+            settled_groups: AtomicU64::new(0),
         };
         let store = Self { inner: Arc::new(inner), sees_unsettled: false };
         if let Some(number) = head_number(&*store.inner.tables)? {
@@ -245,44 +240,6 @@ impl ChainStore {
         let heads = self.inner.heads.read();
         if self.sees_unsettled { heads.written.clone() } else { heads.settled.clone() }
     }
-
-    /// Was everything that was ever acknowledged found again?
-    fn check_acknowledged(
-        &self,
-        acknowledged: BlockNumHash,
-        path: &Path,
-        options: &StoreOptions,
-    ) -> Result<(), StoreError> {
-        let head = self.view().map(|view| view.header.number);
-        let found = hash_of_block(&*self.tables(), acknowledged.number)?;
-        if found == Some(acknowledged.hash) || options.accept_lost_blocks {
-            return Ok(());
-        }
-        let (path, number, hash) = (path.to_owned(), acknowledged.number, acknowledged.hash);
-        Err(StoreError::BlocksLost { path, number, hash, head: head.unwrap_or_default() })
-    }
-}
-
-/// Opens a database with a damaged log as far as the log is sound, if every block that was acknowledged is in that part; else
-/// the fault stands, and the files are as they were.
-fn open_if_nothing_is_lost(
-    path: &Path,
-    options: &StoreOptions,
-    fault: StoreError,
-) -> Result<RocksKeyValue, StoreError> {
-    let (_, Some(acknowledged)) = Witness::open(path)? else { return Err(fault) };
-    let holds = |tables: &dyn KeyValueRead| {
-        let found = hash_of_block(tables, acknowledged.number)? == Some(acknowledged.hash);
-        Ok(found || options.accept_lost_blocks)
-    };
-    match RocksKeyValue::open_sound_part(path, options, holds) {
-        Ok(Some(tables)) => {
-            let block = acknowledged.number;
-            tracing::warn!(%fault, block, "the log is damaged behind what was acknowledged, as a power cut leaves it; the rest is given up");
-            Ok(tables)
-        }
-        Ok(None) | Err(_) => Err(fault),
-    }
 }
 
 impl Inner {
@@ -358,6 +315,9 @@ impl Inner {
             self.tables.flush()?;
         }
         self.acknowledge(&written.header)?;
+        if self.settled_groups.fetch_add(1, Ordering::Relaxed).is_multiple_of(WITNESS_SYNCED_EVERY_GROUPS) {
+            self.sync_witness()?;
+        }
         let header = written.header.clone();
         let _before = self.heads.write().settled.replace(written);
         Ok(header)
@@ -367,6 +327,11 @@ impl Inner {
     pub(super) fn acknowledge(&self, header: &Sealed<Header>) -> Result<(), StoreError> {
         let block = BlockNumHash::new(header.number, header.hash());
         self.witness.as_ref().map_or(Ok(()), |witness| witness.write(block))
+    }
+
+    /// Waits until that is on the disk, where anybody waits for the disk.
+    pub(super) fn sync_witness(&self) -> Result<(), StoreError> {
+        self.witness.as_ref().filter(|_| self.sync).map_or(Ok(()), Witness::sync)
     }
 }
 
@@ -379,26 +344,4 @@ pub(crate) fn head_number(tables: &dyn KeyValueRead) -> Result<Option<u64>, Stor
 pub(crate) fn meta_number(tables: &dyn KeyValueRead, name: &[u8]) -> Result<Option<u64>, StoreError> {
     let row = tables.get(Table::Meta, name)?;
     row.map(|row| number_of_row(Table::Meta, name, &row)).transpose()
-}
-
-fn check_format(tables: &dyn KeyValue, path: &Path) -> Result<(), StoreError> {
-    match tables.get(Table::Meta, meta::FORMAT)? {
-        Some(found) if found == FORMAT_VERSION.to_be_bytes() => Ok(()),
-        Some(found) => {
-            let found = match <[u8; 4]>::try_from(found.as_slice()) {
-                Ok(number) => u32::from_be_bytes(number).to_string(),
-                Err(_) => format!("0x{}", alloy_primitives::hex::encode(found)),
-            };
-            Err(StoreError::FormatVersion { path: path.to_owned(), found, expected: FORMAT_VERSION })
-        }
-        None => {
-            if let Some(table) = Table::ALL.iter().find(|table| !matches!(tables.first(**table, &[], None), Ok(None))) {
-                let detail = format!("table `{}` has rows, but no format version is written", table.name());
-                return Err(StoreError::NotAStore { path: path.to_owned(), detail });
-            }
-            let mut batch = Batch::default();
-            batch.put(Table::Meta, meta::FORMAT, FORMAT_VERSION.to_be_bytes());
-            tables.write(batch)
-        }
-    }
 }

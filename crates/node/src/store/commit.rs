@@ -110,7 +110,7 @@ impl ChainStore {
         store.drop_pending_edits(&mut batch);
         // What was acknowledged is taken back before it is undone: nobody must miss it after a crash in between.
         self.inner.acknowledge(&target)?;
-        self.inner.witness.as_ref().map_or(Ok(()), |witness| witness.sync(self.inner.sync))?;
+        self.inner.sync_witness()?;
         self.inner.tables.write(batch)?;
         self.inner.head_is(target)?;
         self.inner.settle()

@@ -3,11 +3,13 @@
 use super::{
     error::StoreError,
     kv::{Batch, KeyValue, KeyValueRead, Rows},
+    manifest::CutManifest,
     schema::Table,
 };
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, FlushOptions, IteratorMode, LruCacheOptions, Options, ReadOptions, Snapshot, WriteBatch,
+    DBRecoveryMode, Direction, ErrorKind, FlushOptions, IteratorMode, LruCacheOptions, Options, ReadOptions, Snapshot,
+    WriteBatch,
 };
 use self_cell::self_cell;
 use std::{
@@ -90,7 +92,11 @@ impl RocksKeyValue {
         })?;
         if path.join("CURRENT").exists() {
             // Opening with other tables than there are fails with a riddle; say it plainly.
-            let names = DB::list_cf(&Options::default(), path).map_err(|error| failed("list the tables", error))?;
+            let names = match DB::list_cf(&Options::default(), path) {
+                // Opening says so too, and not of a database that another process is just writing to.
+                Err(error) if error.kind() == ErrorKind::Corruption => Vec::new(),
+                names => names.map_err(|error| failed("list the tables", error))?,
+            };
             let known = |name: &String| name == "default" || Table::ALL.iter().any(|table| table.name() == name);
             if let Some(stranger) = names.iter().find(|name| !known(name)) {
                 return Err(not_ours(format!("it has a table `{stranger}`")));
@@ -102,14 +108,17 @@ impl RocksKeyValue {
         Ok(Self::over(database.map_err(|error| not_opened(path, error))?))
     }
 
-    /// Opens a database whose log is damaged, as far as the log is sound, if `holds` says of that part that it is enough; `None` if
-    /// not, and then nothing was touched. After a power cut, pages of the log that nobody had waited for may be on the disk
-    /// without those before them.
+    /// Opens a database whose logs are damaged, as far as they are sound, if `holds` says of that part that it is enough; `None` if
+    /// not, and then they are as they were. After a power cut, pages that nobody had waited for may be on the disk without those
+    /// before them, and the length of a file without its last bytes. Only for who was told of the damage by [`open`](Self::open):
+    /// then nobody else has the database open.
     pub(super) fn open_sound_part(
         path: &Path,
         options: &StoreOptions,
         holds: impl FnOnce(&dyn KeyValueRead) -> Result<bool, StoreError>,
     ) -> Result<Option<Self>, StoreError> {
+        let cut = CutManifest::cut(path)
+            .map_err(|error| StoreError::Backend { operation: "read its MANIFEST", detail: error.to_string() })?;
         let part = database_options(options, DBRecoveryMode::PointInTime);
         let readable = DB::open_cf_descriptors_read_only(&part, path, families(options), false);
         let readable = Self::over(readable.map_err(|error| not_opened(path, error))?);
@@ -117,8 +126,12 @@ impl RocksKeyValue {
             return Ok(None);
         }
         drop(readable);
-        let database = DB::open_cf_descriptors(&part, path, families(options));
-        Ok(Some(Self::over(database.map_err(|error| not_opened(path, error))?)))
+        let database =
+            DB::open_cf_descriptors(&part, path, families(options)).map_err(|error| not_opened(path, error))?;
+        if let Some(cut) = cut {
+            cut.keep();
+        }
+        Ok(Some(Self::over(database)))
     }
 
     fn over(database: DB) -> Self {

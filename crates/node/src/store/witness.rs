@@ -49,12 +49,10 @@ impl Witness {
         self.file.write_all_at(&encode(block), 0).map_err(|error| failed("write", &self.path, &error))
     }
 
-    /// Puts the file on the disk, if wanted.
-    pub(super) fn sync(&self, wanted: bool) -> Result<(), StoreError> {
-        if !wanted {
-            return Ok(());
-        }
-        self.file.sync_data().map_err(|error| failed("sync", &self.path, &error))
+    /// Puts the file on the disk, and its name.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        let folder = self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+        folder.and_then(|()| self.file.sync_data()).map_err(|error| failed("sync", &self.path, &error))
     }
 }
 

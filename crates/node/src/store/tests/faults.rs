@@ -185,6 +185,60 @@ fn what_a_power_cut_leaves_behind_the_last_acknowledged_block_is_given_up() {
     model.check(&open(folder.path()).unwrap());
 }
 
+/// The MANIFEST of a closed store.
+fn manifest(folder: &Path) -> PathBuf {
+    folder.join(std::fs::read_to_string(folder.join("CURRENT")).unwrap().trim_end())
+}
+
+/// The last record of the MANIFEST has its length and not its last bytes: nobody had waited for it.
+#[test]
+fn a_torn_end_of_the_manifest_is_cut_off() {
+    let (folder, mut model, _) = closed_after_39_blocks();
+    let file = manifest(folder.path());
+    let mut bytes = std::fs::read(&file).unwrap();
+    // What follows is the beginning of a record of 64 bytes and zeros.
+    bytes.extend([0x98, 0xf0, 0xbf, 0x2a, 64, 0, 1, 0xaa]);
+    bytes.extend([0; 63]);
+    std::fs::write(&file, bytes).unwrap();
+    let strict = RocksKeyValue::open(folder.path(), &StoreOptions::default());
+    assert!(strict.is_err_and(|error| error.to_string().contains("Corruption")), "the damage is one that matters");
+
+    let store = open(folder.path()).unwrap();
+    model.check(&store);
+    model.step(&Step::Block(BTreeMap::new()), &[&store]);
+    drop(store);
+    model.check(&open(folder.path()).unwrap());
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert!(!left.into_iter().any(|path| path.extension().is_some_and(|end| end == "torn")));
+}
+
+/// Wherever it is damaged otherwise: the chain is whole, or the damage is named and the file as it was.
+#[test]
+fn a_damaged_manifest_is_named_and_not_touched() {
+    let (folder, model, _) = closed_after_39_blocks();
+    let file = manifest(folder.path());
+    let sound = std::fs::read(&file).unwrap();
+    let mut named = 0;
+    for place in (10..sound.len()).step_by(sound.len() / 24) {
+        let mut damaged = sound.clone();
+        damaged[place] ^= 0x10;
+        std::fs::write(&file, &damaged).unwrap();
+        match open(folder.path()) {
+            Ok(store) => {
+                model.check(&store);
+                // It has a new MANIFEST now, and other files than the old one knows.
+                return assert!(named > 0, "the first damage that was tried was taken for a torn end");
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("Corruption"), "{error}");
+                assert_eq!(std::fs::read(&file).unwrap(), damaged, "damage at byte {place}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= 12, "only {named} of 24 damages were named");
+}
+
 #[test]
 fn damage_before_it_is_an_error_and_nothing_is_touched() {
     let (folder, _, log) = closed_after_39_blocks();

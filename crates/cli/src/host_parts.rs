@@ -4,8 +4,9 @@ use crate::args::{Isolation, VaultArgs};
 use anyhow::{Context, Result, ensure};
 use cryptlet_container::WorkerCommand;
 use cryptlet_host::{
-    FileVault, HostParts, Pkcs11Uri, Pkcs11Vault, RegionLauncher, ScryptCost, SecretString, SystemClock, SystemEntropy,
-    Vault, vault::pkcs11::VaultCommand,
+    FileVault, HostParts, KmsUri, Pkcs11Uri, Pkcs11Vault, RegionLauncher, ScryptCost, SecretString, SystemClock,
+    SystemEntropy, Vault,
+    vault::{kms, pkcs11::VaultCommand},
 };
 use std::{fs::File, io::Read, net::SocketAddr, num::NonZeroUsize, path::Path, sync::Arc};
 use zeroize::Zeroizing;
@@ -43,6 +44,13 @@ pub(crate) fn open_vault(folder: &Path, args: &VaultArgs) -> Result<Arc<dyn Vaul
             Some(file) => FileVault::open(&folder.join("vault.age"), passphrase(file)?, ScryptCost::INTERACTIVE)?,
             None => FileVault::open_insecure_dev(folder, &SystemEntropy)?,
         }));
+    }
+    if KmsUri::is_one(&args.vault) {
+        let secrets = args.passphrase_file.as_deref().map(|file| {
+            let vault = FileVault::open(&folder.join("vault.age"), passphrase(file)?, ScryptCost::INTERACTIVE)?;
+            anyhow::Ok(Box::new(vault) as Box<dyn Vault>)
+        });
+        return Ok(kms::open(args.vault.parse()?, secrets.transpose()?)?);
     }
     // Read here and not by the command line's parser, which repeats what it does not understand.
     let uri: Pkcs11Uri = args.vault.parse()?;

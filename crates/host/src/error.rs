@@ -94,6 +94,16 @@ pub enum HostError {
         /// The key.
         name: String,
     },
+    /// A vault of another kind could.
+    #[error("the vault ({vault}) cannot {what}; {instead}")]
+    VaultCannot {
+        /// Which vault.
+        vault: String,
+        /// What it was asked.
+        what: String,
+        /// What the operator does instead.
+        instead: String,
+    },
     /// The keystore exists, but this passphrase does not open it.
     #[error("the keystore {path} does not open: {why}; is the passphrase right?", path = path.display())]
     VaultLocked {

@@ -43,7 +43,7 @@ pub use pages::Page;
 pub use registration::{ChainFacts, Registered};
 pub use roster::InstanceState;
 pub use server::Server;
-pub use vault::{FileVault, KeyName, Pkcs11Uri, Pkcs11Vault, ScryptCost, SigningKey, Vault, forbid_core_dumps};
+pub use vault::{FileVault, KeyName, KmsUri, Pkcs11Uri, Pkcs11Vault, ScryptCost, SigningKey, Vault, forbid_core_dumps};
 pub use wire::WireError;
 
 /// A passphrase: kept from logs, wiped when dropped.

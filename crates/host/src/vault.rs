@@ -2,12 +2,14 @@
 //! their container and die with it.
 
 mod file;
+pub mod kms;
 mod local;
 mod lock;
 mod locked;
 pub mod pkcs11;
 
 pub use file::{FileVault, ScryptCost};
+pub use kms::KmsUri;
 pub use locked::forbid_core_dumps;
 pub use pkcs11::{Pkcs11Uri, Pkcs11Vault};
 
@@ -70,6 +72,18 @@ impl KeyName {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
         let is_name = (1..=64).contains(&name.len()) && name.bytes().all(is_plain);
         (is_name && !name.starts_with('.')).then(|| Self(format!("account/{name}")))
+    }
+
+    /// The name as the vault's backends file it, read back; none if it is no such name.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("account/") {
+            return Self::account(name);
+        }
+        if let Some(id) = text.strip_prefix("registration/") {
+            return id.parse::<B256>().ok().map(|id| Self::registration(CryptletId(id)));
+        }
+        let host = Self::host();
+        (text == host.0).then_some(host)
     }
 
     /// The name as the vault's backends file it.

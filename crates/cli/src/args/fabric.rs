@@ -22,7 +22,8 @@ pub(crate) struct FabricArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct VaultArgs {
     /// Where the host's keys are: `file`, an encrypted file in the data folder, or a PKCS#11 token,
-    /// pkcs11:module=FILE;token=NAME;pin-file=FILE (RFC 7512)
+    /// pkcs11:module=FILE;token=NAME;pin-file=FILE (RFC 7512); or a cloud's service, if it was built in:
+    /// aws-kms:region=R;host-key=KEY_ID;… or gcp-kms:project=P;location=L;keyring=R;host-key=KEY/VERSION;…
     #[arg(long, value_name = "URI", default_value = "file")]
     pub(crate) vault: String,
     /// File with the passphrase of the keystore; without it one is made in the data folder, readable by the owner only

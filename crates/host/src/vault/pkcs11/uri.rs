@@ -22,7 +22,7 @@ impl FromStr for Pkcs11Uri {
         let wrong =
             |value: &str, expected| HostError::Setting { setting: "--vault", value: value.to_owned(), expected };
         let rest = text.strip_prefix("pkcs11:").ok_or_else(|| {
-            wrong(text, "it must be `file`, or pkcs11:module=FILE;token=NAME;pin-file=FILE (RFC 7512)")
+            wrong(text, "it must be `file`, or pkcs11:module=FILE;token=NAME;pin-file=FILE (RFC 7512), or aws-kms:… or gcp-kms:…")
         })?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let attributes = path.split(';').chain(query.split('&')).filter(|attribute| !attribute.is_empty());

@@ -12,8 +12,10 @@ use crate::{
     },
     service::{
         answering, overrides,
-        rehearse::{call_result, place, states, storage, unreadable, unstable},
+        place::{place, states, storage, unreadable},
+        rehearse::unstable,
         simulate::SimulationError,
+        stage::call_result,
         start::Shared,
         words,
     },

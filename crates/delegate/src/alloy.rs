@@ -2,6 +2,7 @@
 //! on alloy-evm's `EthEvm` work on [`DelegateEvm`].
 
 use crate::{
+    collision::{Colliding, StorageLook},
     context::{DelegateContext, DelegateScope, DelegateSlot},
     precompile::DelegatePrecompiles,
 };
@@ -9,10 +10,10 @@ use alloy_evm::{Database, Evm, EvmEnv, EvmFactory};
 use alloy_primitives::{Address, Bytes};
 use revm::{
     Context, ExecuteEvm, InspectEvm, Inspector, Journal, MainBuilder, MainContext, SystemCallEvm,
-    context::{BlockEnv, CfgEnv, DBErrorMarker, Evm as RevmEvm, TxEnv},
+    context::{BlockEnv, CfgEnv, ContextSetters, DBErrorMarker, Evm as RevmEvm, TxEnv},
     context_interface::result::{EVMError, HaltReason, ResultAndState},
-    handler::{EthFrame, EthPrecompiles, instructions::EthInstructions},
-    inspector::NoOpInspector,
+    handler::{EthFrame, EthPrecompiles, Handler, MainnetHandler, instructions::EthInstructions},
+    inspector::{InspectorHandler, NoOpInspector},
     interpreter::interpreter::EthInterpreter,
     primitives::hardfork::SpecId,
 };
@@ -35,6 +36,8 @@ pub type DelegateRevm<DB, I> = RevmEvm<
 pub struct DelegateEvm<DB: Database, I = NoOpInspector> {
     inner: DelegateRevm<DB, I>,
     inspect: bool,
+    /// EIP-7610. `None`: only nonce and code keep a contract from being created, as in revm.
+    storage_look: Option<StorageLook<DB>>,
 }
 
 impl<DB: Database> DelegateEvm<DB> {
@@ -55,7 +58,13 @@ impl<DB: Database, I> DelegateEvm<DB, I> {
             .with_chain(delegate)
             .build_mainnet_with_inspector(inspector)
             .with_precompiles(DelegatePrecompiles::new(EthPrecompiles::new(spec)));
-        Self { inner, inspect }
+        Self { inner, inspect, storage_look: None }
+    }
+
+    /// No contract is created where this finds storage (EIP-7610).
+    pub fn with_storage_look(mut self, look: StorageLook<DB>) -> Self {
+        self.storage_look = Some(look);
+        self
     }
 
     /// The revm EVM.
@@ -121,7 +130,16 @@ impl<DB: Database, I: Inspector<DelegateEvmContext<DB>>> Evm for DelegateEvm<DB,
     }
 
     fn transact_raw(&mut self, tx: TxEnv) -> Result<ResultAndState<HaltReason>, Self::Error> {
-        if self.inspect { self.inner.inspect_tx(tx) } else { self.inner.transact(tx) }
+        let Some(look) = self.storage_look else {
+            return if self.inspect { self.inner.inspect_tx(tx) } else { self.inner.transact(tx) };
+        };
+        self.inner.ctx.set_tx(tx);
+        let mut handler = MainnetHandler::<_, Self::Error, EthFrame>::default();
+        let mut evm = Colliding::new(&mut self.inner, look);
+        let result = if self.inspect { handler.inspect_run(&mut evm) } else { handler.run(&mut evm) };
+        // The journal is emptied after an error as well: the next transaction starts from a clean state.
+        let state = self.inner.finalize();
+        Ok(ResultAndState::new(result?, state))
     }
 
     fn transact_system_call(

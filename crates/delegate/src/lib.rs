@@ -3,6 +3,7 @@
 pub mod alloy;
 mod answered;
 mod answers;
+mod collision;
 pub mod context;
 pub mod error;
 mod invoke;
@@ -17,6 +18,7 @@ pub mod transcript;
 mod verify;
 
 pub use alloy::{DelegateEvm, DelegateEvmContext, DelegateEvmFactory};
+pub use collision::StorageLook;
 pub use context::{Anchor, BlockSpending, DelegateContext, DelegateScope, DelegateSlot, SimulationGas};
 pub use error::DelegateError;
 pub use parent::{DatabaseParent, ParentState, ParentStateError};

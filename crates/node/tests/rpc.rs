@@ -21,6 +21,8 @@ mod calls;
 mod cheat_replay;
 #[path = "rpc/cheats.rs"]
 mod cheats;
+#[path = "rpc/collisions.rs"]
+mod collisions;
 #[path = "rpc/conformance.rs"]
 mod conformance;
 #[path = "rpc/cryptlet.rs"]

@@ -5,6 +5,7 @@ use super::{
     fault::{BlockFault, FaultReason},
     finished::FinishedExecution,
     intermediate::{IntermediateRoots, changes_of_transaction},
+    occupied::has_storage,
     watched::{BlockState, Watched},
 };
 use crate::{
@@ -189,7 +190,8 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
         if rules.is_amsterdam_active_at_timestamp(header.timestamp) {
             access_list::begin(&mut database);
         }
-        let evm = DelegateEvm::with_inspector(database, evm_env(spec, &header), delegate, inspector, false);
+        let evm = DelegateEvm::with_inspector(database, evm_env(spec, &header), delegate, inspector, false)
+            .with_storage_look(has_storage);
         let context = EthBlockExecutionCtx {
             parent_hash: parent.hash(),
             parent_beacon_block_root: header.parent_beacon_block_root,

@@ -10,7 +10,7 @@ use super::{
     words,
 };
 use crate::{
-    execute::{BlockState, Watched, anchor, delegate_scope, evm_env},
+    execute::{BlockState, Watched, anchor, delegate_scope, evm_env, has_storage},
     state::StateSnapshot,
 };
 use alloy::rpc::types::{TransactionRequest, state::StateOverride};
@@ -135,7 +135,8 @@ impl Stage {
         gas_limit: u64,
         gas: SimulationGas,
     ) -> Result<Turn, SimulationError> {
-        let mut evm = DelegateEvm::new(self.database()?, self.env.clone(), self.delegate());
+        let mut evm =
+            DelegateEvm::new(self.database()?, self.env.clone(), self.delegate()).with_storage_look(has_storage);
         self.move_precompiles(&mut evm);
         let tx = TxEnv { gas_limit, ..self.tx.clone() };
         let run = simulate_transaction(&mut evm, rehearsal, gas, |evm| evm.transact_raw(tx));
@@ -181,7 +182,8 @@ impl Stage {
         I: Inspector<DelegateEvmContext<BlockState>>,
     {
         let Watch { inspector, read } = watch;
-        let mut evm = DelegateEvm::with_inspector(database, self.env.clone(), self.delegate(), inspector, true);
+        let mut evm = DelegateEvm::with_inspector(database, self.env.clone(), self.delegate(), inspector, true)
+            .with_storage_look(has_storage);
         self.move_precompiles(&mut evm);
         let tx = TxEnv { gas_limit: self.gas_limit, ..self.tx.clone() };
         let of_run = tx.clone();

@@ -82,7 +82,7 @@ async fn it_does_so_under_amsterdam() {
     replays(cheat(dev_under(EthereumHardfork::Amsterdam).await).await);
 }
 
-fn replays(served: Served) {
+pub(crate) fn replays(served: Served) {
     let chain = served.node.chain();
     let blocks = blocks_of(chain);
     let edited = blocks.iter().filter(|block| DevEdits::of_requests(block.requests.iter()).unwrap().is_some());

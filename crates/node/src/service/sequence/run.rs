@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     execute::{
-        BlockState, access_list, anchor, delegate_scope, evm_env, next_base_fee, next_excess_blob_gas, next_slot,
+        BlockState, access_list, anchor, delegate_scope, evm_env, has_storage, next_base_fee, next_excess_blob_gas,
+        next_slot,
     },
     service::{
         answering, overrides,
@@ -144,7 +145,7 @@ impl<'a> Sequence<'a> {
         }
         let delegate = self.scope.clone().map(DelegateContext::new).unwrap_or_default();
         let logs = CallLogs::new(self.trace_transfers);
-        let mut evm = DelegateEvm::with_inspector(database, env, delegate, logs, true);
+        let mut evm = DelegateEvm::with_inspector(database, env, delegate, logs, true).with_storage_look(has_storage);
         evm.components_mut().2.set_moved(precompiles);
         let mut system = SystemCaller::new(&**spec);
         system.apply_pre_execution_changes(&header, &mut evm).map_err(system_call)?;

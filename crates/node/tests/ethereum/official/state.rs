@@ -12,7 +12,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use cryptlet_delegate::{DelegateContext, DelegateEvm};
 use cryptlet_node::{
     ChainSpec,
-    execute::{anchor, delegate_scope, evm_env},
+    execute::{anchor, delegate_scope, evm_env, has_storage},
     state::StateChanges,
     types::{Header, RecoveredTransaction, Transaction},
 };
@@ -142,7 +142,7 @@ fn execute(
     let parent = Sealed::new_unchecked(spec.genesis_header().clone(), spec.genesis_hash());
     let delegate = delegate_scope(&spec, anchor(&parent), state.clone()).map(DelegateContext::new).unwrap_or_default();
     let database = State::builder().with_database(WrapDatabaseRef(state)).with_bundle_update().build();
-    let mut evm = DelegateEvm::new(database, evm_env(&spec, &header), delegate);
+    let mut evm = DelegateEvm::new(database, evm_env(&spec, &header), delegate).with_storage_look(has_storage);
     let result = evm.transact(&transaction).map_err(|error| invalid(&error))?;
     let logs = keccak256(alloy_rlp::encode(result.result.logs().to_vec()));
     let (mut database, _) = evm.finish();

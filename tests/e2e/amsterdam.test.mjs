@@ -194,3 +194,15 @@ const onlyThere = (number) => [{
   from: 1, type: 3, to: wallets[2].address, maxFeePerBlobGas: 10n ** 12n,
   blobVersionedHashes: Array.from({ length: 1 + (number % 6) }, (_, index) => `0x01${(number * 10 + index).toString(16).padStart(62, '0')}`),
 }];
+
+test('a dev node under Amsterdam prepares its cryptlets, and the chain replays with no host', async () => {
+  const node = await start(['node', '--dev', '--hardfork', 'amsterdam', '--port', '0', '--datadir', inside('fabric')]);
+  const head = await rpc(node.ready.http, 'eth_getBlockByNumber', ['latest', false]);
+  await node.stop();
+  assert.equal((await run(cryptlet, ['export', inside('fabric.cryptlet'), '--datadir', inside('fabric')])).code, 0);
+  const { code, stdout, stderr } = await run(cryptlet, ['replay', inside('fabric.cryptlet'), '--json']);
+  assert.equal(code, 0, stderr);
+  const replayed = JSON.parse(stdout);
+  assert.deepEqual([replayed.headHash, replayed.stateRoot], [head.hash, head.stateRoot]);
+  assert.ok(replayed.records > 0, 'a cryptlet was called');
+});

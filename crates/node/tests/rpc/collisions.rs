@@ -48,7 +48,8 @@ async fn a_transaction_creates_nothing_where_there_is_storage() {
         // Under the eyes of a tracer it is the same.
         let trace = served.call("debug_traceTransaction", json!([receipt["transactionHash"]])).await;
         assert_eq!((&trace["failed"], number_of(&trace["gas"])), (&json!(true), 500_000));
-        replays(served);
+        assert_eq!(replays(&served), 1);
+        served.stop().await;
     }
 }
 
@@ -76,7 +77,8 @@ async fn a_contract_creates_nothing_where_there_is_storage() {
             assert_eq!(number(&after), nonce + 1);
         }
         is_untouched(&served, factory.create(1)).await;
-        replays(served);
+        assert_eq!(replays(&served), 1);
+        served.stop().await;
     }
 }
 
@@ -88,5 +90,6 @@ async fn ether_that_came_early_keeps_nobody_from_creating() {
     let receipt = served.send(json!({ "from": account(0), "data": code(), "gas": "0x7a120" })).await;
     assert_eq!((&receipt["status"], &receipt["contractAddress"]), (&json!("0x1"), &json!(place)));
     assert_eq!(served.call("eth_getBalance", json!([place, "latest"])).await, "0x5");
-    replays(served);
+    assert_eq!(replays(&served), 0);
+    served.stop().await;
 }

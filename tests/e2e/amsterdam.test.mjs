@@ -15,6 +15,7 @@ import { createVM, runBlock } from '@ethereumjs/vm';
 import { HDNodeWallet, Mnemonic, getCreateAddress } from 'ethers';
 import { cryptlet, rpc, run, start } from './support/node.mjs';
 import { BLOCKS, CONTRACTS, program } from './support/amsterdam-program.mjs';
+import { Random } from './support/amsterdam-random.mjs';
 
 const CHAIN_ID = 31337;
 const phrase = Mnemonic.fromPhrase('test test test test test test test test test test test junk');
@@ -122,44 +123,66 @@ async function verify(vm, block, blockAccessList) {
 
 test('this node verifies what EthereumJS built, blobs and withdrawals and requests included', async () => {
   const genesis = await genesisOf();
-  await writeFile(inside('their-genesis.json'), JSON.stringify(genesis));
-  const node = await start(['node', '--genesis', inside('their-genesis.json'), '--datadir', inside('probe'), '--no-mining', '--port', '0', '--http.api', 'debug']);
-  const header = hexToBytes(await rpc(node.ready.http, 'debug_getRawHeader', ['0x0']));
-  await node.stop();
-  const { vm, common, genesisBlock } = await peer(genesis, header);
-  let parentBlock = genesisBlock;
-  const nonces = wallets.map(() => 0);
-  const blocks = [];
-  for (let number = 1; number <= BLOCKS; number += 1) {
-    const transactions = [...program(number, { addressOf, nonces }), ...onlyThere(number)].map(({ from, authorities, ...fields }) => {
-      const data = { ...fees, gasLimit: 1_000_000n, type: 2, ...fields, nonce: BigInt(nonces[from]++) };
-      if (authorities) {
-        data.type = 4;
-        data.authorizationList = authorities.map(({ by, address }) => authorizationOf(wallets[by].authorizeSync({ address, chainId: CHAIN_ID, nonce: nonces[by]++ })));
-      }
-      return createTx(data, { common }).sign(hexToBytes(wallets[from].privateKey));
-    });
-    const block = await buildThere(vm, common, parentBlock, transactions, withdrawals(number), {
-      coinbase: `0x${'c0'.repeat(19)}0${number % 3}`, timestamp: parentBlock.header.timestamp + 12n,
-      slotNumber: parentBlock.header.slotNumber + BigInt(1 + (number % 2)), parentBeaconBlockRoot: new Uint8Array(32).fill(number),
-    });
-    await vm.blockchain.putBlock(block);
-    blocks.push(block);
-    parentBlock = block;
-  }
-  await writeFile(inside('theirs.rlp'), Buffer.concat(blocks.map((block) => block.serialize())));
-  const head = blocks.at(-1);
-  const { code, stdout, stderr } = await run(cryptlet, ['import', '--genesis', inside('their-genesis.json'), '--datadir', inside('theirs'), inside('theirs.rlp')]);
+  const blocks = await chainOfTheirs(genesis, 'theirs', BLOCKS, (number, nonces) => [...program(number, { addressOf, nonces }), ...onlyThere(number)], withdrawals);
+  const { code, stdout, stderr } = await imported('theirs');
   assert.equal(code, 0, stderr);
-  assert.equal(stdout.trim(), `head ${head.header.number} ${bytesToHex(head.hash())} ${bytesToHex(head.header.stateRoot)}`);
+  assert.equal(stdout.trim(), headLine(blocks.at(-1)));
 
   const bytes = await readFile(inside('theirs.rlp'));
   bytes[bytes.indexOf(Buffer.from(blocks[4].header.blockAccessListHash))] ^= 1;
-  await writeFile(inside('bad.rlp'), bytes);
-  const refused = await run(cryptlet, ['import', '--genesis', inside('their-genesis.json'), '--datadir', inside('bad'), inside('bad.rlp')]);
+  await writeFile(inside('theirs.rlp'), bytes);
+  const refused = await imported('theirs', 'bad');
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /block 5: execution accesses what gives a block access list \(EIP-7928\) with hash 0x[0-9a-f]{64}, but its header says/);
 });
+
+test('random programs come out the same', async () => {
+  for (const seed of [11, 12]) {
+    const random = new Random(seed, [0, 1, 2].map((number) => `0x${'c0'.repeat(19)}0${number}`));
+    const genesis = await genesisOf();
+    Object.assign(genesis.alloc, random.accounts());
+    const name = `random-${seed}`;
+    const blocks = await chainOfTheirs(genesis, name, BLOCKS, () => random.transactions(15), () => []);
+    const { code, stdout, stderr } = await imported(name);
+    assert.equal(code, 0, `seed ${seed}: ${stderr}`);
+    assert.equal(stdout.trim(), headLine(blocks.at(-1)), `seed ${seed}`);
+  }
+});
+
+const headLine = ({ header }) => `head ${header.number} ${bytesToHex(header.hash())} ${bytesToHex(header.stateRoot)}`;
+const imported = (name, datadir = name) => run(cryptlet, ['import', '--genesis', inside(`${name}.json`), '--datadir', inside(datadir), inside(`${name}.rlp`)]);
+
+/** A chain that EthereumJS makes on this genesis, in files of this name. */
+async function chainOfTheirs(genesis, name, length, transactionsOf, withdrawalsOf) {
+  await writeFile(inside(`${name}.json`), JSON.stringify(genesis));
+  const node = await start(['node', '--genesis', inside(`${name}.json`), '--datadir', inside(`${name}-genesis`), '--no-mining', '--port', '0', '--http.api', 'debug']);
+  const header = hexToBytes(await rpc(node.ready.http, 'debug_getRawHeader', ['0x0']));
+  await node.stop();
+  const { vm, common, genesisBlock } = await peer(genesis, header);
+  const blocks = [];
+  const nonces = wallets.map(() => 0);
+  for (let number = 1; number <= length; number += 1) {
+    const parent = blocks.at(-1) ?? genesisBlock;
+    const transactions = transactionsOf(number, nonces).map((fields) => signedThere(fields, nonces, common));
+    const block = await buildThere(vm, common, parent, transactions, withdrawalsOf(number), {
+      coinbase: `0x${'c0'.repeat(19)}0${number % 3}`, timestamp: parent.header.timestamp + 12n,
+      slotNumber: parent.header.slotNumber + BigInt(1 + (number % 2)), parentBeaconBlockRoot: new Uint8Array(32).fill(number),
+    });
+    await vm.blockchain.putBlock(block);
+    blocks.push(block);
+  }
+  await writeFile(inside(`${name}.rlp`), Buffer.concat(blocks.map((block) => block.serialize())));
+  return blocks;
+}
+
+function signedThere({ from, authorities, ...fields }, nonces, common) {
+  const data = { ...fees, gasLimit: 1_000_000n, type: 2, ...fields, nonce: BigInt(nonces[from]++) };
+  if (authorities) {
+    data.type = 4;
+    data.authorizationList = authorities.map(({ by, address }) => authorizationOf(wallets[by].authorizeSync({ address, chainId: CHAIN_ID, nonce: nonces[by]++ })));
+  }
+  return createTx(data, { common }).sign(hexToBytes(wallets[from].privateKey));
+}
 
 /** A block as EthereumJS has it: everything in its header that follows from execution is what execution gives. */
 async function buildThere(vm, common, parent, transactions, withdrawals, attributes) {

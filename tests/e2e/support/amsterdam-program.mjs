@@ -2,11 +2,11 @@
 // apart. Addresses of contracts are in the genesis; `from` is the number of a wallet.
 
 export const BLOCKS = 9;
-const word = (value) => BigInt(value).toString(16).padStart(64, '0');
+export const word = (value) => BigInt(value).toString(16).padStart(64, '0');
 const contract = (number) => `0x${'00'.repeat(18)}c0${number.toString(16).padStart(2, '0')}`;
 const push20 = (address) => `73${address.slice(2)}`;
 /** Init code that deploys this runtime code. */
-const deploying = (runtime) => `0x61${(runtime.length / 2).toString(16).padStart(4, '0')}80600c6000396000f3${runtime}`;
+export const deploying = (runtime) => `0x61${(runtime.length / 2).toString(16).padStart(4, '0')}80600c6000396000f3${runtime}`;
 
 const [SETTER, LOOKER, CALLER, FACTORY, DESTROYER, REVERTER, MAKER, TOUCHER, READER] = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(contract);
 const NOBODY = `0x${'ee'.repeat(20)}`;

@@ -1,7 +1,10 @@
 //! The block executor: alloy-evm's, with the delegate in its EVM.
 
 use super::{
-    access_list, dao,
+    access_list,
+    blame::{delegate_fault, execution_fault, storage_fault},
+    dao,
+    environment::{BodyEffects, anchor, delegate_scope, edited_state, evm_env, recorded_state},
     fault::{BlockFault, FaultReason},
     finished::FinishedExecution,
     intermediate::{IntermediateRoots, changes_of_transaction},
@@ -11,15 +14,14 @@ use super::{
 use crate::{
     chain_spec::{BlockRules, ChainSpec},
     fork::{BaseRows, Recording},
-    state::{StateChanges, StateOverlay, StateSnapshot},
-    store::{ChainStore, StoreError},
-    types::{Block, Header, Receipt, RecoveredTransaction, Transaction},
+    state::{StateChanges, StateSnapshot},
+    store::ChainStore,
+    types::{Header, Receipt, RecoveredTransaction, Transaction},
 };
-use alloy::consensus::{BlockBody, Eip658Value, Sealed, Transaction as _, TxType};
-use alloy::eips::eip4895::Withdrawal;
+use alloy::consensus::{Eip658Value, Sealed, Transaction as _, TxType};
 use alloy_evm::{
-    Evm, EvmEnv, FromRecoveredTx,
-    block::{BlockExecutionError, BlockExecutor, BlockValidationError, InternalBlockExecutionError},
+    Evm, FromRecoveredTx,
+    block::{BlockExecutionError, BlockExecutor, BlockValidationError},
     eth::{
         EthBlockExecutionCtx, EthBlockExecutor, EthTxResult,
         receipt_builder::{ReceiptBuilder, ReceiptBuilderCtx},
@@ -28,8 +30,8 @@ use alloy_evm::{
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks};
 use cryptlet_attestation::RecoveredRecord;
 use cryptlet_delegate::{
-    Anchor, BuildOutcome, DatabaseParent, DelegateContext, DelegateError, DelegateEvm, DelegateEvmContext,
-    DelegateScope, Executed, ReplayError, Transcript, build_transaction, replay_transaction,
+    BuildOutcome, DelegateContext, DelegateEvm, DelegateEvmContext, DelegateScope, Executed, ReplayError, Transcript,
+    build_transaction, replay_transaction,
 };
 use cryptlet_primitives::{BlockRecords, DevEdits, Invocation, Record, TransactionRecords, impersonated_sender};
 use revm::{
@@ -62,26 +64,6 @@ pub struct Execution<'a, I = NoOpInspector> {
     base: Option<(Arc<Recording>, StateSnapshot)>,
 }
 
-/// Of a block, what execution needs besides header and transactions.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BodyEffects<'a> {
-    /// Uncles that are rewarded.
-    pub(crate) uncles: &'a [Header],
-    /// Withdrawals that are paid.
-    pub(crate) withdrawals: &'a [Withdrawal],
-    /// On a forked chain, the rows of the other chain that came with the block; without them, the chain's own base answers.
-    pub(crate) base_rows: Option<BaseRows>,
-}
-
-impl<'a> BodyEffects<'a> {
-    /// Of this block.
-    pub(crate) fn of(block: &'a Block) -> Self {
-        let BlockBody { ommers, withdrawals, .. } = &block.body;
-        let withdrawals = withdrawals.as_ref().map_or(&[][..], |withdrawals| withdrawals);
-        Self { uncles: ommers, withdrawals, base_rows: None }
-    }
-}
-
 /// How a run of a transaction ended while a block is built.
 #[derive(Debug)]
 pub enum RunOutcome {
@@ -93,28 +75,6 @@ pub enum RunOutcome {
     DoesNotFit,
     /// It cannot be executed on this state at all (nonce, funds…).
     Invalid(String),
-}
-
-/// The environment of the EVM in a block with this header.
-pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
-    let blob_params = spec.blob_params_at(header.timestamp);
-    let mut env = EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), blob_params);
-    if let Some(bytes_max) = spec.code_bytes_max() {
-        env.cfg_env.limit_contract_code_size = Some(bytes_max);
-        env.cfg_env.limit_contract_initcode_size = Some(bytes_max * 2);
-    }
-    env
-}
-
-/// The block by number and hash.
-pub fn anchor(block: &Sealed<Header>) -> Anchor {
-    Anchor { number: block.number, hash: block.hash() }
-}
-
-/// What the delegate needs to know of a block: `None` on a chain without a delegate.
-pub fn delegate_scope(spec: &ChainSpec, parent: Anchor, state: StateSnapshot) -> Option<DelegateScope> {
-    let limits = *spec.limits()?;
-    Some(DelegateScope { domain: spec.domain(), limits, parent, state: Arc::new(DatabaseParent(state)) })
 }
 
 impl<'a> Execution<'a> {
@@ -424,38 +384,6 @@ impl<'a, I: Inspector<DelegateEvmContext<BlockState>>> Execution<'a, I> {
     }
 }
 
-/// On a forked chain: the state with a base below it whose answers are remembered.
-fn recorded_state(
-    spec: &ChainSpec,
-    chain: &ChainStore,
-    state: StateSnapshot,
-    given: Option<BaseRows>,
-) -> (StateSnapshot, Option<(Arc<Recording>, StateSnapshot)>) {
-    let layer = match (given, chain.base()) {
-        (Some(rows), _) => spec.base_layer(Arc::new(rows)),
-        (None, layer) => layer.cloned(),
-    };
-    let Some(layer) = layer else { return (state, None) };
-    let recording = Arc::new(Recording::new(layer.base().clone()));
-    let state = state.with_base(Some(layer.answered_by(recording.clone())));
-    (state.clone(), Some((recording, state)))
-}
-
-/// The state with the edits laid over it, and what they change.
-fn edited_state(
-    number: u64,
-    state: StateSnapshot,
-    edits: &DevEdits,
-) -> Result<(StateSnapshot, Option<StateChanges>), BlockFault> {
-    let impossible = |error: crate::state::MalformedCode| {
-        BlockFault::of_block(number, FaultReason::DevEditsImpossible(error.to_string()))
-    };
-    let Some(overlay) = StateOverlay::new(&edits.accounts).map_err(impossible)? else { return Ok((state, None)) };
-    let changes = overlay.changes(|address| state.sealed_account(address));
-    let changes = changes.map_err(|error| storage_fault(number, &error))?;
-    Ok((state.with_overlay(Some(overlay)), Some(changes)))
-}
-
 /// Receipts as this node keeps them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReceiptMaker;
@@ -471,53 +399,5 @@ impl ReceiptBuilder for ReceiptMaker {
             logs: context.result.into_logs(),
         };
         Receipt::from_typed(context.tx_type, receipt.with_bloom())
-    }
-}
-
-pub(super) fn storage_fault(number: u64, error: &StoreError) -> BlockFault {
-    BlockFault::of_block(number, FaultReason::Storage(error.to_string()))
-}
-
-fn delegate_fault(number: u64, index: u64, transaction: &RecoveredTransaction, error: DelegateError) -> BlockFault {
-    let reason = match error {
-        DelegateError::MissingRecord { sequence, cryptlet, .. } => {
-            FaultReason::RecordMissing { index: sequence as usize, cryptlet: cryptlet.0 }
-        }
-        DelegateError::RecordMismatch { sequence, field, expected, found } => FaultReason::Record {
-            index: sequence as usize,
-            reason: format!("its {field} is {found}, but execution calls with {expected}"),
-        },
-        DelegateError::InvalidRecord { sequence, fault } => {
-            FaultReason::Record { index: sequence as usize, reason: fault.to_string() }
-        }
-        DelegateError::ExtraRecords { consumed, given } => FaultReason::RecordsLeftOver { used: consumed, given },
-        DelegateError::ParentState(error) => FaultReason::Storage(error.to_string()),
-        DelegateError::NoTranscript => FaultReason::Internal(error.to_string()),
-    };
-    BlockFault::of_transaction(number, index, Some(*transaction.tx_hash()), reason)
-}
-
-fn execution_fault(
-    number: u64,
-    transaction: Option<(u64, &RecoveredTransaction)>,
-    error: BlockExecutionError,
-) -> BlockFault {
-    let reason = match error {
-        BlockExecutionError::Validation(BlockValidationError::InvalidTx { error, .. }) => {
-            FaultReason::InvalidTransaction(error.to_string())
-        }
-        BlockExecutionError::Validation(BlockValidationError::TransactionGasLimitMoreThanAvailableBlockGas {
-            transaction_gas_limit,
-            block_available_gas,
-        }) => FaultReason::BlockGasExhausted { gas_limit: transaction_gas_limit, gas_left: block_available_gas },
-        BlockExecutionError::Validation(error) => FaultReason::SystemCall(error.to_string()),
-        BlockExecutionError::Internal(InternalBlockExecutionError::EVM { error, .. }) => {
-            FaultReason::Storage(error.to_string())
-        }
-        BlockExecutionError::Internal(error) => FaultReason::Internal(error.to_string()),
-    };
-    match transaction {
-        Some((index, tx)) => BlockFault::of_transaction(number, index, Some(*tx.tx_hash()), reason),
-        None => BlockFault::of_block(number, reason),
     }
 }

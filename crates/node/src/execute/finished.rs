@@ -2,7 +2,7 @@
 
 use super::{
     access_list::AccessList,
-    executor::storage_fault,
+    blame::storage_fault,
     fault::{BlockFault, FaultReason},
 };
 use crate::{

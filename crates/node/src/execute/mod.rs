@@ -12,8 +12,10 @@
 //! ```
 
 pub(crate) mod access_list;
+mod blame;
 mod dao;
 mod difficulty;
+mod environment;
 mod executor;
 mod fault;
 mod finished;
@@ -29,8 +31,9 @@ mod watched;
 
 pub use access_list::AccessList;
 pub use difficulty::{DIFFICULTY_MIN, next_difficulty};
-pub(crate) use executor::BodyEffects;
-pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun, anchor, delegate_scope, evm_env};
+pub(crate) use environment::BodyEffects;
+pub use environment::{anchor, delegate_scope, evm_env};
+pub use executor::{Execution, ReceiptMaker, RunOutcome, TransactionRun};
 pub use fault::{BlockFault, FaultReason, UncleFault};
 pub use finished::{FinishedBlock, FinishedExecution};
 pub(crate) use header::next_slot;

@@ -1,7 +1,9 @@
 //! Replaying a block: from the block, its requests and the parent's state, with no host in reach.
 
 use super::{
-    executor::{BodyEffects, Execution, storage_fault},
+    blame::storage_fault,
+    environment::BodyEffects,
+    executor::Execution,
     fault::{BlockFault, FaultReason},
     finished::FinishedBlock,
     recovered::RecoveredBlock,

@@ -1,7 +1,8 @@
 //! A block executed once more, to be watched: the same steps as in [`replay`](super::replay), and nothing is compared.
 
 use super::{
-    executor::{BodyEffects, Execution},
+    environment::BodyEffects,
+    executor::Execution,
     fault::{BlockFault, FaultReason},
     finished::FinishedExecution,
     recovered::RecoveredBlock,

@@ -202,6 +202,23 @@ test('administrators change themselves, which voids what was open', async () => 
   await refuse(/InvalidThreshold/, 'policy', 'approve', await last('administrators', '--threshold', '9'), ...as(stranger));
 });
 
+test('the council hands policy and registry over, and whoever was named decides alone after accepting', async () => {
+  await refuse(/neither registry nor policy was handed over/, 'policy', 'accept', ...as(carol));
+  for (const [index, member] of [ann, bob, stranger].entries()) {
+    const asked = await succeed('policy', 'hand-over', carol.address, ...as(member));
+    assert.deepEqual(asked.map(({ missing }) => missing), [2 - index, 2 - index]);
+  }
+  const { administration } = await show();
+  assert.equal(administration.pending, carol.address.toLowerCase());
+  assert.deepEqual((await succeed('policy', 'accept', ...as(carol))).map(({ asked }) => asked), [
+    'become administrator of the policy', 'become administrator of the registry',
+  ]);
+  const { done, vote } = await succeed('policy', 'set', 'isolation', 'vm', ...as(carol));
+  assert.deepEqual([done, vote], [true, undefined]);
+  assert.equal((await show()).minimumIsolation, 'vm');
+  await refuse(/the administrator of 0x.* is 0x/, 'policy', 'set', 'isolation', 'none', ...as(ann));
+});
+
 /** Proposes with two of the three that are now needed, and gives the number. */
 async function last(...words) {
   const { vote: { proposal } } = await succeed('policy', ...words, ...as(ann));

@@ -60,9 +60,12 @@ async fn act(action: &PolicyAction, access: &PolicyAccess) -> Result<()> {
         PolicyAction::HandOver(args) => {
             let chain = sender(&args.author)?;
             let data: Bytes = CryptletPolicy::proposeAdminCall { successor: args.successor }.abi_encode().into();
+            let mut asked = Vec::new();
             for target in [CRYPTLET_POLICY, CRYPTLET_REGISTRY] {
-                ask(&chain, access.output, target, data.clone()).await?;
+                let outcome = council::ask(&chain, "proposeAdmin", target, data.clone()).await?;
+                asked.push(Asked::of(&chain, target, &data, outcome));
             }
+            tell_both(access.output, &asked);
             Ok(())
         }
         PolicyAction::Accept(args) => accept(&sender(&args.author)?, access.output).await,
@@ -83,7 +86,7 @@ fn members(args: &AdministratorsArgs) -> Result<Bytes> {
 
 /// Takes over what was handed over to this account.
 async fn accept(chain: &Chain, output: OutputArgs) -> Result<()> {
-    let mut accepted = 0;
+    let mut accepted = Vec::new();
     for target in [CRYPTLET_POLICY, CRYPTLET_REGISTRY] {
         if chain.call(target, &CryptletPolicy::pendingAdminCall {}).await? != chain.address() {
             continue;
@@ -91,10 +94,10 @@ async fn accept(chain: &Chain, output: OutputArgs) -> Result<()> {
         let data: Bytes = CryptletPolicy::acceptAdminCall {}.abi_encode().into();
         let receipt = chain.transact_raw("acceptAdmin()", target, data.clone()).await?;
         let outcome = Outcome { done: true, vote: None, block: receipt.block_number.unwrap_or_default() };
-        tell(output, &Asked::of(chain, target, &data, outcome));
-        accepted += 1;
+        accepted.push(Asked::of(chain, target, &data, outcome));
     }
-    ensure!(accepted > 0, "neither registry nor policy was handed over to {}", chain.address());
+    ensure!(!accepted.is_empty(), "neither registry nor policy was handed over to {}", chain.address());
+    tell_both(output, &accepted);
     Ok(())
 }
 
@@ -155,6 +158,16 @@ pub(crate) fn tell(output: OutputArgs, asked: &Asked) {
         println!("{}", serde_json::to_string(asked).expect("text, numbers and addresses are JSON"));
     } else {
         print!("{}", asked.sentences());
+    }
+}
+
+/// The same for what concerns policy and registry.
+#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
+fn tell_both(output: OutputArgs, asked: &[Asked]) {
+    if output.json {
+        println!("{}", serde_json::to_string(asked).expect("text, numbers and addresses are JSON"));
+    } else {
+        print!("{}", asked.iter().map(Asked::sentences).collect::<String>());
     }
 }
 

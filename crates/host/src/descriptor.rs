@@ -178,10 +178,14 @@ impl Descriptor {
     pub(crate) fn with_hosts_of(mut self, others: &[SignedDescriptor]) -> Result<Self, HostError> {
         for SignedDescriptor { descriptor: other, .. } in others {
             let named = |descriptor: &Self| format!("the fabric at {}", descriptor.endpoints.join(", "));
+            let chain = |descriptor: &Self| match (descriptor.chain_id, descriptor.genesis_hash) {
+                (Some(id), Some(genesis)) => format!("chain {id} (genesis {genesis})"),
+                _ => "no chain yet".to_owned(),
+            };
             if (other.chain_id, other.genesis_hash) != (self.chain_id, self.genesis_hash) {
                 return Err(HostError::Setting {
-                    setting: "a fabric's host",
-                    value: format!("{}, which serves {:?} and not {:?}", named(other), other.chain_id, self.chain_id),
+                    setting: "one of the hosts",
+                    value: format!("{}, which serves {}; this one serves {}", named(other), chain(other), chain(&self)),
                     expected: "all hosts of a fabric must serve the same chain; register a cryptlet with each first",
                 });
             }

@@ -80,7 +80,7 @@ pub(super) fn renew(args: &RenewArgs) -> Result<ExitCode> {
         let chain = Chain::of_author(&args.rpc_url, &args.author)?;
         let entered = FabricAccess::over(client).renew_instances(&chain, args.within).await?;
         let renewed = entered.active.len();
-        let text = format!("{renewed} instances are registered for longer{}", entered.advice());
+        let text = format!("{renewed} instances were registered for longer, or have come to count{}", entered.advice());
         Ok((json!({ "renewed": entered.active, "pending": entered.pending }), text, ExitCode::SUCCESS))
     };
     let Some(seconds) = args.watch else { return run(&args.operate, ask) };

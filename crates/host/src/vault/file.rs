@@ -81,6 +81,14 @@ impl FileVault {
                 let _alone = WriterLock::take(&path, WRITER_WAIT_MAX)?;
                 match kept_passphrase(&file)? {
                     Some(text) => text,
+                    // Another would not open it, and would then lie there and say that it did.
+                    None if path.exists() => {
+                        let why = format!(
+                            "its passphrase is not in {}; name its file with --passphrase-file",
+                            file.display()
+                        );
+                        return Err(HostError::VaultLocked { path, why });
+                    }
                     None => draw_passphrase(&file, entropy)?,
                 }
             }
@@ -383,5 +391,9 @@ mod tests {
         }
         let again = FileVault::open_insecure_dev(folder.path(), &crate::SystemEntropy).unwrap();
         assert_eq!(again.secret("host").unwrap().unwrap().as_slice(), b"secret");
+        std::fs::remove_file(folder.path().join("passphrase")).unwrap();
+        let refused = FileVault::open_insecure_dev(folder.path(), &crate::SystemEntropy).unwrap_err().to_string();
+        assert!(refused.contains("--passphrase-file"), "{refused}");
+        assert!(!folder.path().join("passphrase").exists(), "one that opens nothing is not drawn");
     }
 }

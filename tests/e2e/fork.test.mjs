@@ -87,6 +87,8 @@ test('a fork may continue from within a block', async () => {
   for (const value of [21, 22, 23]) {
     hashes.push(await rpc(url, 'eth_sendTransaction', [{ from: ALICE, gas: '0x30d40', to: contract, data: `0x${word(3)}${word(value)}` }]));
   }
+  // anvil's blocks of one second have the same time; Ethereum's never do.
+  await rpc(url, 'evm_increaseTime', [3]);
   await rpc(url, 'evm_mine', []);
   await rpc(url, 'evm_setAutomine', [true]);
   const there = await rpc(url, 'eth_getTransactionByHash', [hashes[1]]);

@@ -11,11 +11,14 @@ pub(crate) struct BlockPart {
 }
 
 impl BlockPart {
-    /// Makes a block of these transactions on top of the head, at the time they had. Fails if one of them cannot run.
+    /// Makes a block of these transactions on top of the head, at the time they had, or a second after the head if there the time
+    /// stood still (other development nodes let it). Fails if one of them cannot run.
     pub(crate) async fn happen_again(self, node: &NodeHandle) -> Result<()> {
         let head = node.head();
         node.time().set_now(self.timestamp);
-        node.time().set_next(self.timestamp, head.timestamp)?;
+        if self.timestamp > head.timestamp {
+            node.time().set_next(self.timestamp, head.timestamp)?;
+        }
         let wanted = self.transactions.len();
         let made = node.reorg(head.number, vec![self.transactions]).await?;
         let block = node.chain().block(made.number)?.context("the block that was just made is gone")?;

@@ -47,13 +47,14 @@ export async function start(args, { ready_within_ms = 120_000 } = {}) {
 /** A dev node on a free port. */
 export const startDevNode = (...args) => start(['node', '--dev', '--port', '0', ...args]);
 
-/** Runs a command to its end and returns { code, stdout, stderr }. */
-export async function run(command, args, options = {}) {
-  const child = spawn(command, args, { cwd: root, ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+/** Runs a command to its end and returns { code, stdout, stderr }; `input` is what it may read. */
+export async function run(command, args, { input, ...options } = {}) {
+  // Without input there is no pipe either: a command that ends before it was written to would break it.
+  const child = spawn(command, args, { cwd: root, ...options, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
   const out = [], err = [];
   child.stdout.on('data', (chunk) => out.push(chunk));
   child.stderr.on('data', (chunk) => err.push(chunk));
-  child.stdin.end(options.input ?? '');
+  child.stdin?.end(input);
   const [code] = await once(child, 'close');
   return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
 }

@@ -1,6 +1,7 @@
 //! `cryptlet`: one binary for the whole fabric. Each command has a file; this one only chooses.
 
 mod account;
+mod answer;
 mod args;
 mod council;
 mod data;

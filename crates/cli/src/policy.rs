@@ -6,6 +6,7 @@ mod show;
 pub(crate) mod words;
 
 use crate::{
+    answer::answer,
     args::{AdministratorsArgs, AuthorArgs, OutputArgs, PolicyAccess, PolicyAction, PolicyArgs},
     council::{self, Outcome, Vote},
     logs,
@@ -93,7 +94,7 @@ async fn accept(chain: &Chain, output: OutputArgs) -> Result<()> {
         }
         let data: Bytes = CryptletPolicy::acceptAdminCall {}.abi_encode().into();
         let receipt = chain.transact_raw("acceptAdmin()", target, data.clone()).await?;
-        let outcome = Outcome { done: true, vote: None, block: receipt.block_number.unwrap_or_default() };
+        let outcome = Outcome::done(&receipt);
         accepted.push(Asked::of(chain, target, &data, outcome));
     }
     ensure!(!accepted.is_empty(), "neither registry nor policy was handed over to {}", chain.address());
@@ -152,23 +153,13 @@ impl Asked {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
 pub(crate) fn tell(output: OutputArgs, asked: &Asked) {
-    if output.json {
-        println!("{}", serde_json::to_string(asked).expect("text, numbers and addresses are JSON"));
-    } else {
-        print!("{}", asked.sentences());
-    }
+    answer(output, asked, || asked.sentences());
 }
 
 /// The same for what concerns policy and registry.
-#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
 fn tell_both(output: OutputArgs, asked: &[Asked]) {
-    if output.json {
-        println!("{}", serde_json::to_string(asked).expect("text, numbers and addresses are JSON"));
-    } else {
-        print!("{}", asked.iter().map(Asked::sentences).collect::<String>());
-    }
+    answer(output, asked, || asked.iter().map(Asked::sentences).collect());
 }
 
 #[cfg(test)]

@@ -72,7 +72,6 @@ async fn by_publisher_or_administrators<C: SolCall>(
     }
     ensure!(chain.relayer().is_none(), "the publisher sends this itself: --sender-key is for registrations");
     let receipt = chain.transact(CRYPTLET_REGISTRY, call).await?;
-    let outcome = Outcome { done: true, vote: None, block: receipt.block_number.unwrap_or_default() };
-    policy::tell(output, &Asked::of(chain, CRYPTLET_REGISTRY, &data, outcome));
+    policy::tell(output, &Asked::of(chain, CRYPTLET_REGISTRY, &data, Outcome::done(&receipt)));
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Whether an instance counts is not decided here: the verifier that the delegate uses is asked, about the head and the block after it.
 
 use crate::{
+    answer::answer,
     args::{OutputArgs, RegistryArgs, RegistryCommand},
     logs,
     registry::CryptletRegistry,
@@ -300,15 +301,6 @@ fn setting(fault: &RecordFault) -> Option<&'static str> {
         RecordFault::VersionNotAccepted { .. } => Some("CryptletPolicy.acceptedVersions"),
         RecordFault::InstancePending(_) => Some("CryptletPolicy.isActivationAutomatic; `cryptlet registry activate`"),
         _ => None,
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
-fn answer(output: OutputArgs, machine: &impl Serialize, person: impl FnOnce() -> String) {
-    if output.json {
-        println!("{}", serde_json::to_string(machine).expect("text, numbers and hashes are JSON"));
-    } else {
-        print!("{}", person());
     }
 }
 

@@ -14,7 +14,8 @@ use alloy::{
 };
 use anyhow::{Context, Result, ensure};
 use cryptlet_node::chain_spec::{
-    CODE_BYTES_MAX_MAX, KeyFolder, dev_accounts, dev_genesis_at, dev_operator, limit_code, remove_fabric,
+    CODE_BYTES_MAX_MAX, FABRIC_SETTING, KeyFolder, dev_accounts, dev_genesis_at, dev_operator, limit_code,
+    remove_fabric,
 };
 use cryptlet_primitives::FabricLimits;
 use rand_chacha::ChaCha12Rng;
@@ -100,8 +101,8 @@ fn of_flags(args: &NodeArgs) -> Genesis {
 fn read_ordinary(file: &Path) -> Result<Genesis> {
     let genesis = genesis_file::read(file)?;
     ensure!(
-        !genesis.config.extra_fields.contains_key("cryptletFabric"),
-        "{} turns cryptlets on (config.cryptletFabric): start that chain with --genesis, without --dev",
+        !genesis.config.extra_fields.contains_key(FABRIC_SETTING),
+        "{} turns cryptlets on (config.{FABRIC_SETTING}): start that chain with --genesis, without --dev",
         file.display()
     );
     Ok(genesis)

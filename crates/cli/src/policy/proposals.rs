@@ -2,8 +2,9 @@
 
 use super::{Asked, tell, words};
 use crate::{
+    answer::answer,
     args::{ProposalArgs, ProposalsArgs},
-    council::{self, PROPOSALS_MAX},
+    council::{self, State},
     registry::{Administrators, IAdministrators::Proposal},
     rpc::Chain,
 };
@@ -15,18 +16,6 @@ use anyhow::{Result, ensure};
 use cryptlet_primitives::system::ADMINISTRATORS;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// How a proposal stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum State {
-    Open,
-    Done,
-    /// Its last block is over.
-    Expired,
-    /// The administrators have changed since.
-    Void,
-}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -86,16 +75,9 @@ pub(super) async fn list(chain: &Chain, args: &ProposalsArgs) -> Result<()> {
     let generation = chain.call(ADMINISTRATORS, &Administrators::generationCall {}).await?;
     let next = chain.anchor().await?.number + 1;
     let mut listed = Vec::new();
-    let mut id = count;
-    while id > U256::ZERO && count - id < U256::from(PROPOSALS_MAX) {
-        id -= U256::ONE;
+    for id in council::newest(count) {
         let item = chain.call(ADMINISTRATORS, &Administrators::proposalCall { id }).await?;
-        let state = match item.isDone {
-            true => State::Done,
-            false if item.generation != generation => State::Void,
-            false if item.untilBlock < next => State::Expired,
-            false => State::Open,
-        };
+        let state = State::of(&item, generation, next);
         if state != State::Open && !args.all {
             continue;
         }
@@ -114,7 +96,10 @@ pub(super) async fn list(chain: &Chain, args: &ProposalsArgs) -> Result<()> {
             data: item.data,
         });
     }
-    print(args.access.output.json, &listed, args.all);
+    answer(args.access.output, &listed, || match listed.as_slice() {
+        [] => format!("no proposal {}\n", if args.all { "was ever made" } else { "is open" }),
+        listed => listed.iter().map(Listed::sentences).collect(),
+    });
     Ok(())
 }
 
@@ -140,20 +125,6 @@ async fn known(chain: &Chain, id: u64) -> Result<(U256, Proposal)> {
     let id = U256::from(id);
     ensure!(id < count, "there is no proposal {id}: {count} were ever made, counted from 0");
     Ok((id, chain.call(ADMINISTRATORS, &Administrators::proposalCall { id }).await?))
-}
-
-#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
-fn print(json: bool, listed: &[Listed], all: bool) {
-    if json {
-        println!("{}", serde_json::to_string(listed).expect("text, numbers and addresses are JSON"));
-        return;
-    }
-    if listed.is_empty() {
-        println!("no proposal {}", if all { "was ever made" } else { "is open" });
-    }
-    for item in listed {
-        print!("{}", item.sentences());
-    }
 }
 
 impl Listed {

@@ -2,17 +2,18 @@
 
 use super::{proposals::Acts, words};
 use crate::{
+    answer::answer,
     args::PolicyShowArgs,
+    genesis_file,
     registry::{Administrators, CryptletPolicy, CryptletRegistry},
     registry_facts,
     rpc::Chain,
 };
 use alloy::{
-    genesis::Genesis,
     primitives::{Address, B256},
     sol_types::SolEvent,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cryptlet_attestation::Listing;
 use cryptlet_primitives::{
     FabricVersion,
@@ -98,7 +99,7 @@ struct Council {
 
 pub(super) async fn run(chain: &Chain, args: &PolicyShowArgs) -> Result<()> {
     let policy = read(chain, args.genesis.as_deref()).await?;
-    print(args.access.output.json, &policy);
+    answer(args.access.output, &policy, || policy.sentences());
     Ok(())
 }
 
@@ -241,12 +242,8 @@ async fn administration(chain: &Chain, genesis: Option<&Path>) -> Result<Adminis
 async fn council(chain: &Chain, genesis: Option<&Path>) -> Result<Council> {
     let mut named: BTreeSet<Address> = Acts::of(chain).await?.seen.into_iter().collect();
     if let Some(file) = genesis {
-        let text = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let genesis: Genesis =
-            serde_json::from_slice(&text).with_context(|| format!("{} is no genesis file", file.display()))?;
-        named.extend(
-            genesis.alloc.into_iter().filter(|(_, account)| account.code.is_none()).map(|(address, _)| address),
-        );
+        let accounts = genesis_file::read(file)?.alloc.into_iter().filter(|(_, account)| account.code.is_none());
+        named.extend(accounts.map(|(address, _)| address));
     }
     let mut known = Vec::new();
     for account in named {
@@ -259,15 +256,6 @@ async fn council(chain: &Chain, genesis: Option<&Path>) -> Result<Council> {
         members: chain.call(ADMINISTRATORS, &Administrators::memberCountCall {}).await?,
         known,
     })
-}
-
-#[expect(clippy::print_stdout, reason = "this is the answer of the command")]
-fn print(json: bool, policy: &Policy) {
-    if json {
-        println!("{}", serde_json::to_string(policy).expect("text, numbers and hashes are JSON"));
-    } else {
-        print!("{}", policy.sentences());
-    }
 }
 
 impl Policy {

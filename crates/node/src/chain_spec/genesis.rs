@@ -141,7 +141,7 @@ pub enum GenesisError {
 }
 
 /// The setting that turns the delegate on.
-pub(crate) const FABRIC_SETTING: &str = "cryptletFabric";
+pub const FABRIC_SETTING: &str = "cryptletFabric";
 
 /// The setting that lets blocks carry development edits.
 pub(crate) const DEV_EDITS_SETTING: &str = "cryptletDevEdits";

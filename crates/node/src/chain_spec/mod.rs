@@ -17,7 +17,7 @@ pub use dev::{
     limit_code, remove_fabric,
 };
 pub(crate) use genesis::GAS_LIMIT_MIN;
-pub use genesis::{CODE_BYTES_MAX_MAX, GenesisError, genesis_header};
+pub use genesis::{CODE_BYTES_MAX_MAX, FABRIC_SETTING, GenesisError, genesis_header};
 pub use rules::BlockRules;
 pub use system_contracts::{Council, CouncilError, InitialPolicy, SystemContracts, delegate_account};
 pub use wallet::{KeyFolder, WalletError};

@@ -142,9 +142,6 @@ impl SystemContracts {
     /// What Ethereum itself expects to find: beacon roots (EIP-4788), block hashes (EIP-2935), withdrawal (EIP-7002) and
     /// consolidation (EIP-7251) requests. The request queues start empty instead of inhibited, as after their first block.
     pub fn of_ethereum() -> Self {
-        let contract = |code: &Bytes| {
-            GenesisAccount::default().with_nonce(Some(1)).with_balance(U256::ZERO).with_code(Some(code.clone()))
-        };
         let accounts = BTreeMap::from([
             (eip4788::BEACON_ROOTS_ADDRESS, contract(&eip4788::BEACON_ROOTS_CODE)),
             (eip2935::HISTORY_STORAGE_ADDRESS, contract(&eip2935::HISTORY_STORAGE_CODE)),
@@ -156,20 +153,22 @@ impl SystemContracts {
         ]);
         Self { accounts }
     }
-}
 
-impl SystemContracts {
     /// What Amsterdam adds to it: the deposits and exits of builders (EIP-8282), and the factory for contracts that have one
     /// address on every chain, which EIP-7997 expects to be there and no rule deploys.
     pub fn of_amsterdam() -> Self {
-        let contract = |code: Bytes| GenesisAccount::default().with_nonce(Some(1)).with_code(Some(code));
         let accounts = BTreeMap::from([
-            (eip8282::BUILDER_DEPOSIT_CONTRACT_ADDRESS, contract(eip8282::BUILDER_DEPOSIT_CONTRACT_CODE.clone())),
-            (eip8282::BUILDER_EXIT_CONTRACT_ADDRESS, contract(eip8282::BUILDER_EXIT_CONTRACT_CODE.clone())),
-            (FACTORY, contract(FACTORY_CODE)),
+            (eip8282::BUILDER_DEPOSIT_CONTRACT_ADDRESS, contract(&eip8282::BUILDER_DEPOSIT_CONTRACT_CODE)),
+            (eip8282::BUILDER_EXIT_CONTRACT_ADDRESS, contract(&eip8282::BUILDER_EXIT_CONTRACT_CODE)),
+            (FACTORY, contract(&FACTORY_CODE)),
         ]);
         Self { accounts }
     }
+}
+
+/// A contract as if a transaction had made it.
+fn contract(code: &Bytes) -> GenesisAccount {
+    GenesisAccount::default().with_nonce(Some(1)).with_code(Some(code.clone()))
 }
 
 fn runtime_code(artifact: &str) -> Bytes {

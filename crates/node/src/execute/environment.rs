@@ -44,7 +44,7 @@ pub fn evm_env(spec: &ChainSpec, header: &Header) -> EvmEnv {
     let mut env = EvmEnv::for_eth_block(header, spec.rules(header), spec.chain_id(), blob_params);
     if let Some(bytes_max) = spec.code_bytes_max() {
         env.cfg_env.limit_contract_code_size = Some(bytes_max);
-        env.cfg_env.limit_contract_initcode_size = Some(bytes_max * 2);
+        env.cfg_env.limit_contract_initcode_size = Some(spec.init_code_bytes_max(header.timestamp));
     }
     env
 }

@@ -21,6 +21,7 @@ pub(crate) use task::Miner;
 use crate::{
     build::{Cadence, ParkedView},
     execute::BlockFault,
+    fork,
     pool::PooledEntry,
     service::{ChainMark, Head},
     store::StoreError,
@@ -128,4 +129,11 @@ pub enum MinerError {
     /// More than one command may ask for.
     #[error("{0} blocks were asked for; one command makes at most {BLOCKS_PER_COMMAND_MAX}")]
     TooManyBlocks(u64),
+}
+
+impl MinerError {
+    /// Could it be done once a row of the forked chain was fetched?
+    pub(crate) fn is_miss(&self) -> bool {
+        fork::is_miss(&self.to_string())
+    }
 }

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{
     build::{Cadence, Effect, Input, Machine, MachineConfig, Moment, SealKind},
-    fork,
     pool::PooledEntry,
     service::{ChainEvent, ChainMark, Head, Shared},
 };
@@ -163,7 +162,7 @@ impl Miner {
 
     /// A block that could not be made for want of a row of the chain that was forked is made when the row is there.
     fn fetch_what_is_missing(&self, error: &MinerError) {
-        let fork = self.shared.config.fork.clone().filter(|_| fork::is_miss(&error.to_string()));
+        let fork = self.shared.config.fork.clone().filter(|_| error.is_miss());
         let Some(fork) = fork else { return };
         let shared = self.shared.clone();
         self.runtime.spawn(async move {
@@ -200,7 +199,7 @@ impl Miner {
     fn seal(&mut self, kind: SealKind) -> Result<(Option<B256>, Vec<Effect>), MinerError> {
         let report = self.try_to_seal(kind);
         // A row of a forked chain that is still to be fetched is nobody's trouble.
-        if !report.as_ref().is_err_and(|error| fork::is_miss(&error.to_string())) {
+        if !report.as_ref().is_err_and(MinerError::is_miss) {
             self.halt.tried(report.as_ref().err(), self.shared.clock.monotonic_ms());
         }
         Ok(self.report(report?))

@@ -243,8 +243,9 @@ impl NodeHandle {
     pub async fn reorg(&self, above: u64, blocks: Vec<Vec<PooledTransaction>>) -> Result<Head, MinerError> {
         for _ in 0..fork::ROUNDS_MAX {
             let outcome = self.reorg_once(above, blocks.clone()).await;
-            let is_miss = |error: &MinerError| fork::is_miss(&error.to_string());
-            let Some(fork) = self.fork().filter(|_| outcome.as_ref().is_err_and(is_miss)) else { return outcome };
+            let Some(fork) = self.fork().filter(|_| outcome.as_ref().is_err_and(MinerError::is_miss)) else {
+                return outcome;
+            };
             fork.fetch_wanted().await.map_err(|fault| MinerError::Edit(fault.to_string()))?;
         }
         Err(MinerError::Edit(format!("the blocks need more than {} rows of the other chain", fork::ROUNDS_MAX)))

@@ -6,6 +6,7 @@ use alloy::{
     consensus::Sealed,
     eips::{BlockId, BlockNumberOrTag},
 };
+
 /// The state after a block with what cheats set since, which only the head has, and without.
 pub(super) fn states(shared: &Shared, number: u64) -> Result<(StateSnapshot, StateSnapshot), SimulationError> {
     let latest = shared.chain.latest_state().map_err(storage)?;

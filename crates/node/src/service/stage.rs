@@ -35,6 +35,7 @@ use revm::{
     handler::EthPrecompiles,
 };
 use std::sync::Arc;
+
 /// What every run of the simulation shares.
 pub(super) struct Stage {
     state: StateSnapshot,

@@ -177,13 +177,14 @@ impl<'a> Sequence<'a> {
         // The bundle holds everything since the base.
         let changes = StateChanges::from_bundle(&database.bundle_state);
         let state_root = self.shared.chain.state_root_after(self.base.number, &changes).map_err(storage)?.root();
+        let gas_used = body.gas_of_block(amsterdam);
         let block_body = BlockBody { transactions: body.transactions, ommers: Vec::new(), withdrawals };
         let header = Header {
             state_root,
             transactions_root: calculate_transaction_root(&block_body.transactions),
             receipts_root: calculate_receipt_root(&body.receipts),
             logs_bloom: body.receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom()),
-            gas_used: if amsterdam { body.regular_gas_used.max(body.state_gas_used) } else { body.gas_used },
+            gas_used,
             withdrawals_root: block_body.calculate_withdrawals_root(),
             blob_gas_used: header.excess_blob_gas.map(|_| body.blob_gas_used),
             requests_hash: requests.map(|requests| requests.requests_hash()),
@@ -238,8 +239,7 @@ impl<'a> Sequence<'a> {
             Some(nonce) => nonce,
             None => evm.components_mut().0.basic(sender).map_err(unreadable)?.map_or(0, |account| account.nonce),
         };
-        let is_eip8037 = evm.ctx().cfg.enable_amsterdam_eip8037;
-        let used = if is_eip8037 { body.regular_gas_used.max(body.state_gas_used) } else { body.gas_used };
+        let used = body.gas_of_block(evm.ctx().cfg.enable_amsterdam_eip8037);
         let asked = call.gas.unwrap_or(header.gas_limit - used);
         let gas_after = used.saturating_add(asked);
         if gas_after > header.gas_limit {
@@ -359,6 +359,13 @@ struct Executed {
     regular_gas_used: u64,
     state_gas_used: u64,
     blob_gas_used: u64,
+}
+
+impl Executed {
+    /// What the header says of it (EIP-7778, EIP-8037).
+    fn gas_of_block(&self, is_amsterdam: bool) -> u64 {
+        if is_amsterdam { self.regular_gas_used.max(self.state_gas_used) } else { self.gas_used }
+    }
 }
 
 fn system_call(error: BlockExecutionError) -> SimulationError {

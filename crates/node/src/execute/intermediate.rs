@@ -37,7 +37,7 @@ impl IntermediateRoots {
 
     /// The root after these changes too.
     pub(super) fn advance(&mut self, changes: &StateChanges) -> Result<B256, StoreError> {
-        let update = update::prepare(&self.tables, BlockNumHash::default(), self.root, changes)?;
+        let update = update::prepare(&self.tables, None, BlockNumHash::default(), self.root, changes)?;
         let mut batch = Batch::default();
         put_flat_state(&mut batch, &update);
         update.put_code_and_trie(&mut batch);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     store::{Batch, KeyValueRead, StoreError, codec::word_of_row, schema::Table},
-    trie::{self, Change, NodeWrites, StoredTrie},
+    trie::{self, Change, NodeCache, NodeWrites, StoredTrie},
 };
 use alloy::eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -91,9 +91,10 @@ impl StateUpdate {
     }
 }
 
-/// Computes the update that `changes` make of the state in `tables`, whose root is `root`.
+/// Computes the update that `changes` make of the state in `tables`, whose root is `root`; with `nodes` that are in memory.
 pub(crate) fn prepare(
     tables: &dyn KeyValueRead,
+    nodes: Option<&NodeCache>,
     base: BlockNumHash,
     root: B256,
     changes: &StateChanges,
@@ -103,7 +104,7 @@ pub(crate) fn prepare(
     let touched = touched.collect::<Result<Vec<_>, _>>()?;
 
     let slots: usize = touched.iter().map(|account| account.slots.len()).sum();
-    let update = |account: &Touched<'_>| account.update_storage_trie(tables);
+    let update = |account: &Touched<'_>| account.update_storage_trie(tables, nodes);
     let storage: Vec<(B256, NodeWrites)> = if slots >= PARALLEL_SLOTS_MIN {
         touched.par_iter().map(update).collect::<Result<_, _>>()?
     } else {
@@ -120,10 +121,10 @@ pub(crate) fn prepare(
         storage_nodes: HashMap::new(),
     };
     let mut leaves = Vec::with_capacity(touched.len());
-    for (account, (storage_root, nodes)) in touched.into_iter().zip(storage) {
+    for (account, (storage_root, storage_nodes)) in touched.into_iter().zip(storage) {
         let after = account.after(storage_root);
-        if !nodes.is_empty() {
-            result.storage_nodes.insert(account.hashed_address, nodes);
+        if !storage_nodes.is_empty() {
+            result.storage_nodes.insert(account.hashed_address, storage_nodes);
         }
         if after != account.before {
             leaves.push(Change {
@@ -137,7 +138,7 @@ pub(crate) fn prepare(
         result.slots.extend(account.slots);
     }
     leaves.sort_unstable_by_key(|change| change.key);
-    (result.root, result.account_nodes) = trie::update(&StoredTrie::accounts(tables), root, &leaves)?;
+    (result.root, result.account_nodes) = trie::update(&StoredTrie::accounts(tables).with_cache(nodes), root, &leaves)?;
     Ok(result)
 }
 
@@ -187,14 +188,19 @@ impl<'a> Touched<'a> {
         Ok(Self { address, hashed_address: keccak256(address), change, before, slots })
     }
 
-    fn update_storage_trie(&self, tables: &dyn KeyValueRead) -> Result<(B256, NodeWrites), StoreError> {
+    fn update_storage_trie(
+        &self,
+        tables: &dyn KeyValueRead,
+        nodes: Option<&NodeCache>,
+    ) -> Result<(B256, NodeWrites), StoreError> {
         let root = self.before.map_or(EMPTY_ROOT_HASH, |account| account.storage_root);
         if self.slots.is_empty() {
             return Ok((root, NodeWrites::new()));
         }
         let mut leaves: Vec<Change> = self.slots.iter().map(slot_leaf).collect();
         leaves.sort_unstable_by_key(|change| change.key);
-        trie::update(&StoredTrie::storage(tables, self.hashed_address), root, &leaves)
+        let trie = StoredTrie::storage(tables, self.hashed_address).with_cache(nodes);
+        trie::update(&trie, root, &leaves)
     }
 
     fn after(&self, storage_root: B256) -> Option<TrieAccount> {

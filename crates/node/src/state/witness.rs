@@ -41,7 +41,7 @@ impl ChainStore {
         } else {
             let back = history::changes_back_to(tables, head, number, REPLAYED_CHANGES_MAX)?;
             let base = BlockNumHash::new(number, header.hash());
-            let past = update::prepare(tables, base, existing_header(tables, head)?.state_root, &back)?;
+            let past = update::prepare(tables, None, base, existing_header(tables, head)?.state_root, &back)?;
             past.check_root(number, header.state_root)?;
             Some(past)
         };

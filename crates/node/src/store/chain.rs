@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     state::{AccountProof, BaseLayer, CodeCache, StateChanges, StateSnapshot, StateUpdate, history, proof, update},
+    trie::NodeCache,
     types::Header,
 };
 use alloy::consensus::Sealed;
@@ -53,6 +54,8 @@ pub(super) struct Inner {
     /// Held by whoever settles blocks. Taken after `writing` by those who take both.
     pub(super) settling: Mutex<()>,
     pub(super) codes: Arc<CodeCache>,
+    /// Nodes of the tries that the last blocks made.
+    pub(super) nodes: NodeCache,
     /// What lies below the state, if the chain continues another.
     pub(super) base: OnceLock<BaseLayer>,
     /// Remembers outside the database how far it was acknowledged; `None` in memory.
@@ -113,6 +116,7 @@ impl ChainStore {
             writing: Mutex::new(()),
             settling: Mutex::new(()),
             codes: Arc::new(CodeCache::new(options.codes_cached_max)),
+            nodes: NodeCache::new(options.trie_nodes_cached_max),
             base: OnceLock::new(),
             witness,
             sync: options.sync,
@@ -178,15 +182,17 @@ impl ChainStore {
     /// write for it. Nothing is written. The cost is that of the changes, if `parent` is the head; else, that of the
     /// changes of all blocks above it on top (and the update cannot be committed).
     pub fn state_root_after(&self, parent: u64, changes: &StateChanges) -> Result<StateUpdate, StoreError> {
-        let snapshot = self.state_at(parent)?;
-        let (tables, head) = (snapshot.tables(), snapshot.head_number());
-        let base = BlockNumHash::new(parent, existing_header(tables, parent)?.hash());
-        let head_root = existing_header(tables, head)?.state_root;
-        if parent == head {
-            return update::prepare(tables, base, head_root, changes);
+        let view = self.view().ok_or(StoreError::NotInitialized)?;
+        let (head, nodes) = (&view.header, Some(&self.inner.nodes));
+        if parent == head.number {
+            let base = BlockNumHash::new(parent, head.hash());
+            return update::prepare(&*view.tables, nodes, base, head.state_root, changes);
         }
-        let changes = history::changes_back_to(tables, head, parent, REPLAYED_CHANGES_MAX)?.then(changes);
-        update::prepare(tables, base, head_root, &changes)
+        let snapshot = view.state_at(parent, &self.inner)?;
+        let tables = snapshot.tables();
+        let base = BlockNumHash::new(parent, existing_header(tables, parent)?.hash());
+        let changes = history::changes_back_to(tables, head.number, parent, REPLAYED_CHANGES_MAX)?.then(changes);
+        update::prepare(tables, nodes, base, head.state_root, &changes)
     }
 
     /// Proves an account and slots of it against the state root of a block (EIP-1186). For a block below the head, the
@@ -200,7 +206,8 @@ impl ChainStore {
         }
         let changes = history::changes_back_to(tables, head, number, REPLAYED_CHANGES_MAX)?;
         let base = BlockNumHash::new(number, header.hash());
-        let update = update::prepare(tables, base, existing_header(tables, head)?.state_root, &changes)?;
+        let head_root = existing_header(tables, head)?.state_root;
+        let update = update::prepare(tables, None, base, head_root, &changes)?;
         update.check_root(number, header.state_root)?;
         proof::prove(&snapshot, header.state_root, Some(&update), address, slots)
     }

@@ -93,7 +93,7 @@ impl ChainStore {
         let target = existing_header(&*tables, number)?;
         let back = history::changes_back_to(&*tables, head.number, number, REPLAYED_CHANGES_MAX)?;
         let base = BlockNumHash::new(head.number, head.hash());
-        let update = update::prepare(&*tables, base, head.state_root, &back)?;
+        let update = update::prepare(&*tables, None, base, head.state_root, &back)?;
         update.check_root(number, target.state_root)?;
 
         let mut batch = Batch::default();

@@ -59,5 +59,5 @@ impl ChainStore {
 /// The changes that make the state of genesis out of nothing.
 fn genesis_update(alloc: &BTreeMap<Address, GenesisAccount>) -> Result<StateUpdate, StoreError> {
     let nothing = MemoryKeyValue::default();
-    update::prepare(&nothing, BlockNumHash::default(), EMPTY_ROOT_HASH, &StateChanges::from_genesis(alloc))
+    update::prepare(&nothing, None, BlockNumHash::default(), EMPTY_ROOT_HASH, &StateChanges::from_genesis(alloc))
 }

@@ -38,6 +38,8 @@ pub struct StoreOptions {
     pub open_files_max: i32,
     /// Analysed contract codes kept in memory.
     pub codes_cached_max: usize,
+    /// Nodes of the state's tries kept in memory, of at most some 700 bytes each.
+    pub trie_nodes_cached_max: usize,
 }
 
 impl Default for StoreOptions {
@@ -50,6 +52,7 @@ impl Default for StoreOptions {
             log_bytes_max: 128 << 20,
             open_files_max: 512,
             codes_cached_max: 512,
+            trie_nodes_cached_max: 8_192,
         }
     }
 }

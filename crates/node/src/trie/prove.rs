@@ -3,7 +3,7 @@
 use super::{
     node::Node,
     source::TrieSource,
-    update::{load, root_reference},
+    update::{read, root_reference},
 };
 use crate::store::StoreError;
 use alloy_primitives::{B256, Bytes};
@@ -19,7 +19,7 @@ pub fn prove(source: &impl TrieSource, root: B256, key: &Nibbles) -> Result<Vec<
     let mut path = Nibbles::new();
     let mut reference = root_reference(root);
     loop {
-        let (node, rlp) = load(source, &path, &reference)?;
+        let (node, rlp) = read(source, &path, &reference)?;
         if path.is_empty() || reference.is_hash() {
             proof.push(rlp.into());
         }

@@ -1,5 +1,6 @@
 //! Where the nodes of a trie are read.
 
+use super::cache::NodeCache;
 use crate::store::{
     KeyValueRead, StoreError,
     schema::{Table, storage_trie_key},
@@ -18,6 +19,11 @@ pub trait TrieSource: Sync {
 
     /// What to call the trie in an error.
     fn name(&self) -> String;
+
+    /// Nodes that need not be read, and where to keep those that an update makes.
+    fn cache(&self) -> Option<&NodeCache> {
+        None
+    }
 }
 
 /// A trie in the store.
@@ -25,17 +31,23 @@ pub struct StoredTrie<'a> {
     tables: &'a dyn KeyValueRead,
     /// Of a storage trie.
     hashed_address: Option<B256>,
+    cache: Option<&'a NodeCache>,
 }
 
 impl<'a> StoredTrie<'a> {
     /// The trie of all accounts.
     pub fn accounts(tables: &'a dyn KeyValueRead) -> Self {
-        Self { tables, hashed_address: None }
+        Self { tables, hashed_address: None, cache: None }
     }
 
     /// The trie of one account's storage.
     pub fn storage(tables: &'a dyn KeyValueRead, hashed_address: B256) -> Self {
-        Self { tables, hashed_address: Some(hashed_address) }
+        Self { tables, hashed_address: Some(hashed_address), cache: None }
+    }
+
+    /// The same, with nodes in memory.
+    pub fn with_cache(self, cache: Option<&'a NodeCache>) -> Self {
+        Self { cache, ..self }
     }
 }
 
@@ -49,6 +61,10 @@ impl TrieSource for StoredTrie<'_> {
 
     fn name(&self) -> String {
         self.hashed_address.map_or("the account trie".into(), |account| format!("the storage trie of {account}"))
+    }
+
+    fn cache(&self) -> Option<&NodeCache> {
+        self.cache
     }
 }
 

@@ -1,6 +1,6 @@
 //! The trie against alloy-trie, which builds a root from all leaves at once.
 
-use super::{Change, NodeWrites, TrieSource, prove, update};
+use super::{Change, NodeCache, NodeWrites, TrieSource, prove, update};
 use crate::store::StoreError;
 use alloy_primitives::{B256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, HashBuilder, Nibbles, proof::verify_proof};
@@ -15,6 +15,7 @@ use std::{
 struct CountedTrie {
     nodes: HashMap<Nibbles, Vec<u8>>,
     reads: AtomicUsize,
+    cache: Option<NodeCache>,
 }
 
 impl TrieSource for CountedTrie {
@@ -25,6 +26,10 @@ impl TrieSource for CountedTrie {
 
     fn name(&self) -> String {
         "the trie under test".into()
+    }
+
+    fn cache(&self) -> Option<&NodeCache> {
+        self.cache.as_ref()
     }
 }
 
@@ -119,6 +124,30 @@ proptest! {
         }
     }
 
+    /// A cache of few nodes, so that some are forgotten, beside updates that are never written and one that is undone.
+    #[test]
+    fn nodes_in_memory_change_nothing(rounds in rounds(), never in rounds()) {
+        let mut trie = CountedTrie { cache: Some(NodeCache::new(8)), ..Default::default() };
+        let (mut root, mut leaves) = (EMPTY_ROOT_HASH, Leaves::new());
+        let mut never = never.into_iter().map(as_changes).cycle();
+        for (number, round) in rounds.into_iter().enumerate() {
+            let changes = as_changes(round);
+            update(&trie, root, &never.next().unwrap()).unwrap();
+            let before = (trie.nodes.clone(), root);
+            apply(&mut leaves, &changes);
+            for is_undone in [number == 2, false] {
+                let (after, writes) = update(&trie, root, &changes).unwrap();
+                trie.write(writes);
+                root = after;
+                if is_undone {
+                    (trie.nodes, root) = before.clone();
+                }
+            }
+            prop_assert_eq!(root, expected_root(&leaves));
+            prop_assert_eq!(&trie.nodes, &rebuilt(&leaves).nodes);
+        }
+    }
+
     #[test]
     fn every_key_can_be_proved_there_or_not_there(rounds in rounds(), absent in prop::collection::vec(key(), 8)) {
         let mut leaves = Leaves::new();
@@ -178,6 +207,26 @@ fn a_node_that_is_missing_or_another_is_named() {
     let error = update(&trie, root, &change).unwrap_err().to_string();
     assert!(error.contains("is missing"), "{error}");
     assert!(prove(&trie, root, &key).is_err());
+}
+
+#[test]
+fn what_an_update_made_the_next_one_does_not_read() {
+    let mut leaves: Leaves =
+        (0..1_000u64).map(|index| (Nibbles::unpack(keccak256(index.to_be_bytes())), vec![1; 40])).collect();
+    let mut trie = CountedTrie { cache: Some(NodeCache::new(64)), ..rebuilt(&leaves) };
+    let (mut root, key) = (expected_root(&leaves), *leaves.keys().next().unwrap());
+    let mut reads = Vec::new();
+    for value in 2..5 {
+        let changes = [Change { key, value: Some(vec![value; 40]) }];
+        apply(&mut leaves, &changes);
+        let (after, writes) = update(&trie, root, &changes).unwrap();
+        trie.write(writes);
+        root = after;
+        assert_eq!(root, expected_root(&leaves));
+        reads.push(trie.reads.swap(0, Relaxed));
+    }
+    assert!(reads[0] >= 3, "the way to one of a thousand keys: {reads:?}");
+    assert_eq!(reads[1..], [0, 0]);
 }
 
 /// The cost of an update is that of its changes: nodes are counted, not seconds. Between 10,000 and 1,000,000 keys lie less

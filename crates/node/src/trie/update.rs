@@ -32,24 +32,29 @@ pub fn update(source: &impl TrieSource, root: B256, changes: &[Change]) -> Resul
     let path = Nibbles::new();
     let before = match root {
         EMPTY_ROOT_HASH => None,
-        root => Some(load(source, &path, &root_reference(root))?.0),
+        root => Some(load(source, &path, &root_reference(root))?),
     };
     let had_root = before.is_some();
 
-    let mut writes = Vec::new();
+    let mut writes = Writes::default();
     let after = Update { source }.apply(path, before, &changes, &mut writes)?;
     let (after_root, node) = match after {
         Some(node) => {
             let rlp = node.encode();
-            (keccak256(&rlp), Some(rlp))
+            let hash = keccak256(&rlp);
+            writes.learn(hash, node);
+            (hash, Some(rlp))
         }
         None => (EMPTY_ROOT_HASH, None),
     };
     if after_root != root && (had_root || node.is_some()) {
-        writes.push((path, node));
+        writes.push(path, node);
     }
-    let count = writes.len();
-    let writes: NodeWrites = writes.into_iter().collect();
+    if let Some(cache) = source.cache() {
+        cache.put(writes.made);
+    }
+    let count = writes.rows.len();
+    let writes: NodeWrites = writes.rows.into_iter().collect();
     debug_assert_eq!(count, writes.len(), "each path is written by the one that holds it");
     Ok((after_root, writes))
 }
@@ -59,8 +64,14 @@ pub(super) fn root_reference(root: B256) -> RlpNode {
     RlpNode::word_rlp(&root)
 }
 
+/// A node that its parent refers to.
+fn load(source: &impl TrieSource, path: &Nibbles, reference: &RlpNode) -> Result<Node, StoreError> {
+    let cached = source.cache().zip(reference.as_hash()).and_then(|(cache, hash)| cache.get(&hash));
+    cached.map_or_else(|| Ok(read(source, path, reference)?.0), Ok)
+}
+
 /// Reads a node and checks that it is the one its parent refers to.
-pub(super) fn load(
+pub(super) fn read(
     source: &impl TrieSource,
     path: &Nibbles,
     reference: &RlpNode,
@@ -78,7 +89,34 @@ pub(super) fn load(
     Ok((node, rlp))
 }
 
-type Writes = Vec<(Nibbles, Option<Vec<u8>>)>;
+/// Nodes of one update that are kept in memory at most.
+const NODES_LEARNT_MAX: usize = 4_096;
+
+/// What an update writes.
+#[derive(Default)]
+struct Writes {
+    rows: Vec<(Nibbles, Option<Vec<u8>>)>,
+    /// Nodes worth keeping in memory, by their hashes.
+    made: Vec<(B256, Node)>,
+}
+
+impl Writes {
+    /// The node at this path is this one, or gone.
+    fn push(&mut self, path: Nibbles, node: Option<Vec<u8>>) {
+        self.rows.push((path, node));
+    }
+
+    fn learn(&mut self, hash: B256, node: Node) {
+        if self.made.len() < NODES_LEARNT_MAX {
+            self.made.push((hash, node));
+        }
+    }
+
+    fn extend(&mut self, others: Self) {
+        self.rows.extend(others.rows);
+        others.made.into_iter().for_each(|(hash, node)| self.learn(hash, node));
+    }
+}
 
 /// What stands below a branch before it is updated.
 enum Child {
@@ -135,7 +173,7 @@ impl<S: TrieSource> Update<'_, S> {
         let Some(common) = common else { return Ok(Some(Node::Extension { key, child })) };
 
         if common == below.len() {
-            let node = load(self.source, &below, &child)?.0;
+            let node = load(self.source, &below, &child)?;
             let after = self.apply(below, Some(node), &changes, writes)?;
             return Ok(settle(below, after, Some(child), key, writes));
         }
@@ -176,7 +214,7 @@ impl<S: TrieSource> Update<'_, S> {
 
         if groups.len() > 1 && changes.len() >= PARALLEL_CHANGES_MIN {
             let updated = groups.into_par_iter().map(|(nibble, child, group)| {
-                let mut writes = Writes::new();
+                let mut writes = Writes::default();
                 let slot = self.apply_to_child(path, nibble, child, group, &mut writes)?;
                 Ok((nibble, slot, writes))
             });
@@ -205,7 +243,7 @@ impl<S: TrieSource> Update<'_, S> {
             None => (None, None),
             Some(Child::Split(node)) => (None, Some(node)),
             Some(Child::Stored(reference)) => {
-                let node = load(self.source, &path, &reference)?.0;
+                let node = load(self.source, &path, &reference)?;
                 (Some(reference), Some(node))
             }
         };
@@ -213,7 +251,7 @@ impl<S: TrieSource> Update<'_, S> {
             Some(node) => Slot::Changed { node, before },
             None => {
                 if before.is_some() {
-                    writes.push((path, None));
+                    writes.push(path, None);
                 }
                 Slot::Empty
             }
@@ -232,7 +270,7 @@ impl<S: TrieSource> Update<'_, S> {
                 children[nibble] = match slot {
                     Slot::Empty => None,
                     Slot::Kept(reference) => Some(reference),
-                    Slot::Changed { node, before } => Some(write(below(path, nibble), &node, before.as_ref(), writes)),
+                    Slot::Changed { node, before } => Some(write(below(path, nibble), node, before.as_ref(), writes)),
                 };
             }
             return Ok(Some(Node::Branch(Box::new(children))));
@@ -241,7 +279,7 @@ impl<S: TrieSource> Update<'_, S> {
         let path = below(path, first);
         let (node, before) = match only {
             Slot::Changed { node, before } => (node, before),
-            Slot::Kept(reference) => (load(self.source, &path, &reference)?.0, Some(reference)),
+            Slot::Kept(reference) => (load(self.source, &path, &reference)?, Some(reference)),
             Slot::Empty => return Ok(None),
         };
         Ok(settle(path, Some(node), before, Nibbles::from_nibbles_unchecked([first as u8]), writes))
@@ -261,17 +299,20 @@ fn settle(
         return node;
     }
     if before.is_some() && !matches!(node, Some(Node::Branch(_))) {
-        writes.push((path, None));
+        writes.push(path, None);
     }
-    node.map(|node| node.behind(front, |branch| write(path, &branch, before.as_ref(), writes)))
+    node.map(|node| node.behind(front, |branch| write(path, branch, before.as_ref(), writes)))
 }
 
 /// Writes a node unless it is what stands there already; returns the reference to it.
-fn write(path: Nibbles, node: &Node, before: Option<&RlpNode>, writes: &mut Writes) -> RlpNode {
+fn write(path: Nibbles, node: Node, before: Option<&RlpNode>, writes: &mut Writes) -> RlpNode {
     let rlp = node.encode();
     let reference = RlpNode::from_rlp(&rlp);
     if before != Some(&reference) {
-        writes.push((path, Some(rlp)));
+        writes.push(path, Some(rlp));
+        if let Some(hash) = reference.as_hash() {
+            writes.learn(hash, node);
+        }
     }
     reference
 }
@@ -297,7 +338,7 @@ fn build(path: Nibbles, leaves: &[&Change], writes: &mut Writes) -> Option<Node>
     for group in leaves.chunk_by(|a, b| a.key.get_unchecked(fork.len()) == b.key.get_unchecked(fork.len())) {
         let nibble = usize::from(group[0].key.get_unchecked(fork.len()));
         let path = below(fork, nibble);
-        children[nibble] = build(path, group, writes).map(|node| write(path, &node, None, writes));
+        children[nibble] = build(path, group, writes).map(|node| write(path, node, None, writes));
     }
     settle(fork, Some(Node::Branch(Box::new(children))), None, fork.slice(path.len()..), writes)
 }

@@ -2,7 +2,7 @@
 //! those). Messages are calls, notifications or batches of both; the words and codes of refusals are geth's.
 
 use super::error::{INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RESPONSE_TOO_LARGE, SERVER_ERROR};
-use super::{fork::call_over, readiness::Readiness};
+use super::{fork::call_over, readiness::Readiness, send};
 use crate::{fork::ForkCache, metrics::Metrics};
 use jsonrpsee::{
     core::server::{BoundedSubscriptions, MethodSink, Methods, SubscriptionState},
@@ -105,6 +105,18 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+impl<'a> Message<'a> {
+    /// Reads an entry of a batch.
+    fn of_entry(entry: &'a RawValue) -> Result<Self, serde_json::Error> {
+        // An array could be read as the fields of a message in their order.
+        serde_json::from_str(if entry.get().starts_with('{') { entry.get() } else { "17" })
+    }
+
+    fn hands_in_raw(&self) -> bool {
+        self.method.as_deref().is_some_and(send::hands_in_raw)
+    }
+}
+
 impl Dispatcher {
     /// Answers a message. `None`: there is nothing to say (notifications).
     pub(super) async fn handle(
@@ -115,7 +127,7 @@ impl Dispatcher {
     ) -> Option<Answer> {
         let first = message.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'[') {
-            return self.batch(message, transport, session).await;
+            return send::in_batch(self.batch(message, transport, session)).await;
         }
         match serde_json::from_slice::<Message<'_>>(message) {
             Ok(message) => {
@@ -142,10 +154,9 @@ impl Dispatcher {
             append(&mut json, &refusal(id, INVALID_REQUEST, "batch too large"));
             return Some(Answer { json: json + "]", sent });
         }
-        for entry in entries {
-            // An array could be read as the fields of a message in their order.
-            let entry = if entry.get().starts_with('{') { entry.get() } else { "17" };
-            let response = match serde_json::from_str::<Message<'_>>(entry) {
+        let mut messages = entries.into_iter().map(Message::of_entry).collect::<Vec<_>>().into_iter().peekable();
+        while let Some(message) = messages.next() {
+            let response = match message {
                 Ok(message) if json.len() > self.bounds.batch_response_bytes_max => {
                     let Some(id) = message.id.map(read_id) else { continue };
                     Some(refusal(id.unwrap_or(Id::Null), RESPONSE_TOO_LARGE, "response too large"))
@@ -156,6 +167,9 @@ impl Dispatcher {
             if let Some(response) = response {
                 append(&mut json, &response);
                 sent.extend(response.into_parts().1);
+            }
+            if !messages.peek().is_some_and(|next| next.as_ref().is_ok_and(Message::hands_in_raw)) {
+                send::batch_settled().await;
             }
         }
         (json.len() > 1).then(|| Answer { json: json + "]", sent })

@@ -1,20 +1,27 @@
 //! Handing in transactions.
 //!
 //! On a node that mines on arrival, a client that has sent a transaction finds its receipt with the next request: the
-//! answer waits for the block, for a moment. Nothing waits for a cryptlet, nor for an interval.
+//! answer waits for the block, for a moment. Raw transactions that follow each other in a batch are waited for together.
+//! Nothing waits for a cryptlet, nor for an interval.
 
 use super::{Rpc, RpcError};
 use crate::{
     pool::{PoolError, decode_transaction},
-    service::ChainEvent,
+    service::{ChainEvent, NodeHandle},
 };
 use alloy::consensus::Transaction as _;
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{
+    B256, Bytes, U256,
+    map::{B256Set, HashSet},
+};
 use parking_lot::Mutex;
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-/// Longest wait for the block of a transaction that was just handed in.
+/// Longest wait for the next block of transactions that were just handed in.
 const SETTLE_MAX: Duration = Duration::from_millis(250);
 /// How long the node's way of mining is remembered.
 const REMEMBERED: Duration = Duration::from_secs(1);
@@ -30,11 +37,83 @@ impl ArrivalMining {
     }
 }
 
+tokio::task_local! {
+    /// What a batch has handed in and not waited for yet.
+    static BATCH: RefCell<Option<HandedIn>>;
+}
+
+/// Answers a batch. In it, [`batch_settled`] is what waits for the blocks of raw transactions.
+pub(super) async fn in_batch<F: Future>(answer: F) -> F::Output {
+    BATCH.scope(RefCell::default(), answer).await
+}
+
+/// Waits for the blocks of what this batch has handed in.
+pub(super) async fn batch_settled() {
+    let handed_in = BATCH.try_with(RefCell::take).ok().flatten();
+    if let Some(handed_in) = handed_in {
+        handed_in.settled().await;
+    }
+}
+
+/// Does this method hand in a transaction that does not depend on what the ones before it did? Another, which is filled in
+/// or estimated, has to see their blocks first.
+pub(super) fn hands_in_raw(method: &str) -> bool {
+    method == "eth_sendRawTransaction"
+}
+
+/// Transactions whose blocks are waited for.
+struct HandedIn {
+    node: NodeHandle,
+    hashes: B256Set,
+    events: Receiver<ChainEvent>,
+}
+
+impl HandedIn {
+    /// Listens before anything goes in, so that no block can be missed.
+    fn listen(node: &NodeHandle) -> Self {
+        Self { node: node.clone(), hashes: HashSet::default(), events: node.subscribe() }
+    }
+
+    /// Ends when each transaction is in a block, parked or gone, or when none has been for a moment: being late is no error,
+    /// for they are in the pool.
+    async fn settled(mut self) {
+        let mut patience = Instant::now() + SETTLE_MAX;
+        while !self.hashes.is_empty() {
+            let left = self.hashes.len();
+            let Ok(event) = tokio::time::timeout_at(patience.into(), self.events.recv()).await else { return };
+            match event {
+                Ok(ChainEvent::NewBlock(block)) => {
+                    for transaction in &block.block.body.transactions {
+                        self.hashes.remove(transaction.tx_hash());
+                    }
+                }
+                Ok(ChainEvent::Parked { transaction, .. } | ChainEvent::Dropped { transaction, .. }) => {
+                    self.hashes.remove(&transaction);
+                }
+                Ok(ChainEvent::NewPending(_) | ChainEvent::Rewound(_)) => {}
+                Err(RecvError::Lagged(_)) => self.hashes.retain(|hash| self.node.pooled(*hash).is_some()),
+                Err(RecvError::Closed) => return,
+            }
+            if self.hashes.len() < left {
+                patience = Instant::now() + SETTLE_MAX;
+            }
+        }
+    }
+}
+
 impl Rpc {
-    /// Hands a signed transaction to the pool and returns its hash.
+    /// Hands a signed transaction to the pool and returns its hash. In a batch, its block is waited for later.
     pub(crate) async fn send(&self, raw: Bytes) -> Result<B256, RpcError> {
         self.check_fee(&raw)?;
-        self.send_by(|| self.node.submit(raw)).await
+        let submit = || self.node.submit(raw);
+        if !self.mines_on_arrival().await? {
+            return Ok(submit().await?);
+        }
+        let Ok(before) = BATCH.try_with(RefCell::take) else { return self.send_by(submit).await };
+        let mut handed_in = before.unwrap_or_else(|| HandedIn::listen(&self.node));
+        let sent = self.hand_in(submit, &mut handed_in).await;
+        BATCH.with(|batch| batch.replace(Some(handed_in)));
+        sent
     }
 
     /// Whoever would pay this much has most likely mistaken the unit (geth: `checkTxFee`).
@@ -50,7 +129,7 @@ impl Rpc {
         Ok(())
     }
 
-    /// The same for whatever is handed in so.
+    /// Hands in a transaction so, and waits for its block.
     pub(crate) async fn send_by<F: Future<Output = Result<B256, PoolError>>>(
         &self,
         submit: impl FnOnce() -> F,
@@ -58,12 +137,20 @@ impl Rpc {
         if !self.mines_on_arrival().await? {
             return Ok(submit().await?);
         }
-        // Listening before it goes in, so that its block cannot be missed.
-        let mut events = self.node.subscribe();
+        let mut handed_in = HandedIn::listen(&self.node);
+        let hash = self.hand_in(submit, &mut handed_in).await?;
+        handed_in.settled().await;
+        Ok(hash)
+    }
+
+    async fn hand_in<F: Future<Output = Result<B256, PoolError>>>(
+        &self,
+        submit: impl FnOnce() -> F,
+        handed_in: &mut HandedIn,
+    ) -> Result<B256, RpcError> {
         let hash = submit().await?;
         if self.is_executable(hash) {
-            // Too late is not an error: the transaction is in the pool.
-            let _ = tokio::time::timeout(SETTLE_MAX, self.settled(hash, &mut events)).await;
+            handed_in.hashes.insert(hash);
         }
         Ok(hash)
     }
@@ -84,25 +171,5 @@ impl Rpc {
     fn is_executable(&self, hash: B256) -> bool {
         let Some(entry) = self.node.pooled(hash) else { return false };
         self.node.pending_nonce(entry.sender()).is_some_and(|next| entry.nonce() < next)
-    }
-
-    /// Ends when the transaction is in a block, parked or gone.
-    async fn settled(&self, hash: B256, events: &mut Receiver<ChainEvent>) {
-        loop {
-            let is_settled = match events.recv().await {
-                Ok(ChainEvent::NewBlock(block)) => {
-                    block.block.body.transactions.iter().any(|transaction| *transaction.tx_hash() == hash)
-                }
-                Ok(ChainEvent::Parked { transaction, .. } | ChainEvent::Dropped { transaction, .. }) => {
-                    transaction == hash
-                }
-                Ok(ChainEvent::NewPending(_) | ChainEvent::Rewound(_)) => false,
-                Err(RecvError::Lagged(_)) => self.node.pooled(hash).is_none(),
-                Err(RecvError::Closed) => true,
-            };
-            if is_settled {
-                return;
-            }
-        }
     }
 }

@@ -140,6 +140,45 @@ async fn a_creation_leaves_code_storage_and_a_proof_of_both() {
 }
 
 #[tokio::test]
+async fn a_batch_of_raw_transactions_finds_all_their_receipts() {
+    const EACH: u64 = 20;
+    let served = dev().await;
+    let mut batch = Vec::new();
+    for nonce in 0..EACH {
+        for sender in 0..3 {
+            let request =
+                json!([{ "from": account(sender), "to": account(4), "value": "0x1", "nonce": format!("{nonce:#x}") }]);
+            batch.push(("eth_sendRawTransaction", json!([served.call("eth_signTransaction", request).await["raw"]])));
+        }
+    }
+    // Refused in the middle and at the end of those that follow each other, and parameters that are none.
+    let again = batch[0].clone();
+    batch.insert(30, again);
+    batch.extend([("eth_sendRawTransaction", json!(["0x00"])), ("eth_sendRawTransaction", json!([]))]);
+    let sent = batch.len();
+    let hashes = batch.iter().filter_map(|(_, params)| serde_json::from_value::<Bytes>(params[0].clone()).ok());
+    let receipts = hashes.map(|raw| ("eth_getTransactionReceipt", json!([keccak256(raw)]))).collect::<Vec<_>>();
+    batch.push(("eth_getTransactionCount", json!([account(2), "latest"])));
+    batch.extend(receipts);
+    let requests = batch.iter().enumerate();
+    let requests = requests
+        .map(|(id, (method, params))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+
+    let answers = served.post(Value::from(requests.collect::<Vec<_>>()).to_string()).await;
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), batch.len());
+    let refused = answers[..sent]
+        .iter()
+        .filter(|answer| answer.get("error").is_some())
+        .map(|answer| answer["id"].as_u64().unwrap());
+    assert_eq!(refused.collect::<Vec<_>>(), [30, sent as u64 - 2, sent as u64 - 1]);
+    assert_eq!(number(&answers[sent]["result"]), EACH);
+    let missing = answers[sent + 1..].iter().filter(|answer| answer["result"].is_null()).count();
+    assert_eq!(missing, 1, "of 0x00, which is none");
+    assert_eq!(served.height().await, 3 * EACH);
+}
+
+#[tokio::test]
 async fn a_raw_transaction_can_be_waited_for() {
     let served = dev().await;
     let request = json!([{ "from": account(0), "to": account(1), "value": "0x1" }]);

@@ -8,8 +8,9 @@ use crate::{
     table::{Section, progress},
 };
 use alloy::{
-    genesis::GenesisAccount,
-    primitives::{Address, Bytes, U256, keccak256},
+    eips::{eip2935, eip4788},
+    genesis::{Genesis, GenesisAccount},
+    primitives::{Address, B256, Bytes, U256, keccak256},
     signers::local::PrivateKeySigner,
 };
 use anyhow::{Context, Result};
@@ -18,6 +19,7 @@ use cryptlet_node::{
     chain_spec::dev_genesis,
     store::{ChainStore, StoreOptions},
 };
+use cryptlet_primitives::FabricLimits;
 use std::{
     ops::Range,
     path::Path,
@@ -110,40 +112,48 @@ async fn single() -> Result<Section> {
     ))
 }
 
-/// Blocks of a long chain and of short ones in turn, so that a machine whose speed changes changes both.
+/// Blocks of a long chain and of short ones in turn, so that a machine whose speed changes changes both. Every block writes
+/// into the rings of EIP-4788 and EIP-2935, whose tries grow deeper until they are full: what that costs is no decay, so there
+/// are chains whose rings are full from the start.
 async fn decay() -> Result<Section> {
-    let columns = ["blocks before", "block of a new chain, µs", "block of this chain, µs", "ratio"];
+    let columns = ["rings", "blocks before", "block of a new chain, µs", "block of this chain, µs", "ratio"];
     let mut table = Section::new("Blocks in process, by height", &columns);
-    let long = Running::start()?;
-    let mut height = 0;
-    for target in DECAY_HEIGHTS {
-        progress(&format!("blocks: the chain grows to {}", grouped(target as i64)));
-        for raw in long.transfers_of_one(height..target)? {
-            long.mine(raw).await?;
-        }
-        height = target;
-        let (mut at_start, mut at_height) = (Vec::new(), Vec::new());
-        for _ in 0..DECAY_NEW_CHAINS {
-            let short = Running::start()?;
-            let pairs = short.transfers_of_one(0..HUNDRED)?.into_iter();
-            for (of_short, of_long) in pairs.zip(long.transfers_of_one(height..height + HUNDRED)?) {
-                at_start.push(short.mine(of_short).await?);
-                at_height.push(long.mine(of_long).await?);
+    for (rings, genesis) in [("empty at first", dev_genesis as fn(&_) -> _), ("full from the start", with_full_rings)] {
+        let start = || Running::start_with(genesis(&Default::default()));
+        let long = start()?;
+        let mut height = 0;
+        for target in DECAY_HEIGHTS {
+            progress(&format!("blocks: the chain grows to {}, rings {rings}", grouped(target as i64)));
+            for raw in long.transfers_of_one(height..target)? {
+                long.mine(raw).await?;
             }
-            height += HUNDRED;
-            short.node.stop().await;
+            height = target;
+            let (mut at_start, mut at_height) = (Vec::new(), Vec::new());
+            for _ in 0..DECAY_NEW_CHAINS {
+                let short = start()?;
+                let pairs = short.transfers_of_one(0..HUNDRED)?.into_iter();
+                for (of_short, of_long) in pairs.zip(long.transfers_of_one(height..height + HUNDRED)?) {
+                    at_start.push(short.mine(of_short).await?);
+                    at_height.push(long.mine(of_long).await?);
+                }
+                height += HUNDRED;
+                short.node.stop().await;
+            }
+            let (at_start, at_height) = (median(at_start), median(at_height));
+            table.row(&[
+                rings.to_owned(),
+                grouped(target as i64),
+                format!("{at_start:.0}"),
+                format!("{at_height:.0}"),
+                format!("{:.2}x", at_height / at_start),
+            ]);
         }
-        let (at_start, at_height) = (median(at_start), median(at_height));
-        table.row(&[
-            grouped(target as i64),
-            format!("{at_start:.0}"),
-            format!("{at_height:.0}"),
-            format!("{:.2}x", at_height / at_start),
-        ]);
+        long.node.stop().await;
     }
-    long.node.stop().await;
     Ok(table.how(format!(
-        "As above. A block of the long chain, one of a new chain's first hundred, and so on in turn, {} of each: medians.",
+        "As above. A block of the long chain, one of a new chain's first hundred, and so on in turn, {} of each: medians. \
+         Every block writes into the rings of EIP-4788 and EIP-2935; until they have their 8,191 slots each, their tries grow \
+         deeper, and a block has more nodes to hash and write.",
         DECAY_NEW_CHAINS * HUNDRED
     )))
 }
@@ -181,9 +191,12 @@ struct Running {
 
 impl Running {
     fn start() -> Result<Self> {
+        Self::start_with(dev_genesis(&Default::default()))
+    }
+
+    fn start_with(mut genesis: Genesis) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let senders: Vec<_> = (0..SENDERS).map(key).collect::<Result<_>>()?;
-        let mut genesis = dev_genesis(&Default::default());
         let rich = GenesisAccount::default().with_balance(U256::MAX >> 8);
         // Whoever receives is there from the start: a state that grows makes blocks dearer, and that is another table.
         let everybody = senders.iter().map(PrivateKeySigner::address).chain((0..RECIPIENTS).map(recipient));
@@ -217,6 +230,17 @@ impl Running {
         };
         (first..first + count).map(one).collect()
     }
+}
+
+/// A dev chain as it is after its first 8,191 blocks, as far as the rings of system contracts go.
+fn with_full_rings(limits: &FabricLimits) -> Genesis {
+    const SLOTS: u64 = 8_191;
+    let mut genesis = dev_genesis(limits);
+    for ring in [eip4788::BEACON_ROOTS_ADDRESS, eip2935::HISTORY_STORAGE_ADDRESS] {
+        let slots = (0..SLOTS).map(|slot| (B256::from(U256::from(slot)), keccak256(slot.to_be_bytes())));
+        genesis.alloc.entry(ring).or_default().storage = Some(slots.collect());
+    }
+    genesis
 }
 
 /// Whom the transfer with this nonce goes to.

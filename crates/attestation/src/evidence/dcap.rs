@@ -11,7 +11,7 @@ use cryptlet_primitives::abi::{QuoteCollateral, QuoteEvidence};
 use dcap_qvl::{
     Policy, QuoteClaims, QuoteCollateralV3,
     configs::RingConfig,
-    quote::{Quote, Report},
+    quote::{AuthData, AuthDataV3, Quote, Report},
     verify::QuoteVerifier,
 };
 
@@ -19,6 +19,10 @@ use dcap_qvl::{
 const REPEATED_CHARS_MAX: usize = 32;
 /// Bytes of a quote between its body and the signature data: the length of the latter.
 const SIGNATURE_LENGTH_BYTES: usize = 4;
+/// Bytes before certification data: its type and its length.
+const CERTIFICATION_HEADER_BYTES: usize = 6;
+/// The type of the outer certification data from version 4 on of Intel's format.
+const QE_REPORT_CERTIFICATION_DATA: u16 = 6;
 
 /// A quote whose signatures and chain hold, whose platform is rated well enough and whose collateral is in force.
 pub(super) fn verify(
@@ -80,15 +84,27 @@ impl Policy for JudgedBelow {
 fn parse(raw: &[u8]) -> Result<Quote, QuoteFault> {
     let unreadable = || QuoteFault::Unreadable { bytes: raw.len() };
     let quote = Quote::parse(raw).map_err(|_| unreadable())?;
-    // A quote has one form: nothing may follow it.
-    let signed = quote.signed_length();
-    let length = raw.get(signed..signed + SIGNATURE_LENGTH_BYTES).and_then(|bytes| bytes.try_into().ok());
-    let length = length.map(u32::from_le_bytes).ok_or_else(unreadable)?;
-    let end = signed.saturating_add(SIGNATURE_LENGTH_BYTES).saturating_add(length as usize);
-    if end != raw.len() {
+    let auth_data_bytes = match &quote.auth_data {
+        AuthData::V3(auth) => bytes_of_v3(auth),
+        // The library does not read what the outer certification data says it is.
+        AuthData::V4(auth) if auth.certification_data.cert_type != QE_REPORT_CERTIFICATION_DATA => {
+            return Err(QuoteFault::Unsupported);
+        }
+        AuthData::V4(auth) => CERTIFICATION_HEADER_BYTES + bytes_of_v3(&auth.clone().into_v3()),
+    };
+    // A quote has one form: nothing may follow it, nor stand unread in it.
+    if quote.signed_length() + SIGNATURE_LENGTH_BYTES + auth_data_bytes != raw.len() {
         return Err(unreadable());
     }
     Ok(quote)
+}
+
+/// Bytes of the signature data of version 3, which are all but a header of those of version 4.
+fn bytes_of_v3(auth: &AuthDataV3) -> usize {
+    let signatures = auth.ecdsa_signature.len() + auth.ecdsa_attestation_key.len();
+    let quoting_enclave = auth.qe_report.len() + auth.qe_report_signature.len();
+    let qe_auth_data = size_of::<u16>() + auth.qe_auth_data.data.len();
+    signatures + quoting_enclave + qe_auth_data + CERTIFICATION_HEADER_BYTES + auth.certification_data.body.data.len()
 }
 
 /// SGX: bit 1 of the enclave's attributes; TDX: bit 0 of the trust domain's.

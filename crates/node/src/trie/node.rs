@@ -1,10 +1,13 @@
 //! Nodes in memory.
 
-use alloy_rlp::{Decodable, Encodable};
+use alloy_rlp::{Decodable, EMPTY_STRING_CODE, Encodable, Header};
 use alloy_trie::{
-    Nibbles, TrieMask,
-    nodes::{BranchNode, ExtensionNodeRef, LeafNodeRef, RlpNode, TrieNode},
+    Nibbles,
+    nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode, TrieNode},
 };
+
+/// The RLP of a branch with sixteen children: a header, the hashes and no value.
+const BRANCH_BYTES_MAX: usize = 3 + 16 * 33 + 1;
 
 /// Children of a branch, by nibble.
 pub(super) type Children = [Option<RlpNode>; 16];
@@ -36,18 +39,15 @@ impl Node {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut rlp = Vec::with_capacity(128);
+        let mut rlp = Vec::new();
         match self {
             Self::Branch(children) => {
-                let mut mask = TrieMask::default();
-                let mut stack = Vec::with_capacity(16);
-                for (nibble, child) in children.iter().enumerate() {
-                    if let Some(child) = child {
-                        mask.set_bit(nibble as u8);
-                        stack.push(child.clone());
-                    }
-                }
-                BranchNode::new(stack, mask).encode(&mut rlp);
+                // Empty strings stand for children that are not there, and for the value that no branch has.
+                const EMPTY: &[u8] = &[EMPTY_STRING_CODE];
+                let items = || children.iter().map(|child| child.as_deref().unwrap_or(EMPTY)).chain([EMPTY]);
+                rlp.reserve(BRANCH_BYTES_MAX);
+                Header { list: true, payload_length: items().map(<[u8]>::len).sum() }.encode(&mut rlp);
+                items().for_each(|item| rlp.extend_from_slice(item));
             }
             Self::Extension { key, child } => ExtensionNodeRef::new(key, child).encode(&mut rlp),
             Self::Leaf { key, value } => LeafNodeRef::new(key, value).encode(&mut rlp),

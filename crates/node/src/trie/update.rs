@@ -66,7 +66,7 @@ pub(super) fn root_reference(root: B256) -> RlpNode {
 
 /// A node that its parent refers to.
 fn load(source: &impl TrieSource, path: &Nibbles, reference: &RlpNode) -> Result<Node, StoreError> {
-    let cached = source.cache().zip(reference.as_hash()).and_then(|(cache, hash)| cache.get(&hash));
+    let cached = source.cache().zip(reference.as_hash()).and_then(|(cache, hash)| cache.take(&hash));
     cached.map_or_else(|| Ok(read(source, path, reference)?.0), Ok)
 }
 
@@ -126,11 +126,13 @@ enum Child {
     Split(Node),
 }
 
-/// What stands below a branch afterwards.
-enum Slot {
-    Empty,
-    Kept(RlpNode),
-    Changed { node: Node, before: Option<RlpNode> },
+/// What stands below a branch afterwards, where it may be something else than before.
+struct Changed {
+    nibble: usize,
+    /// `None`: nothing.
+    node: Option<Node>,
+    /// What was stored there.
+    before: Option<RlpNode>,
 }
 
 struct Update<'a, S> {
@@ -151,9 +153,7 @@ impl<S: TrieSource> Update<'_, S> {
             None => Ok(build(path, &insertions(changes), writes)),
             Some(Node::Leaf { key, value }) => Ok(replace_leaf(path, key, value, changes, writes)),
             Some(Node::Extension { key, child }) => self.apply_to_extension(path, key, child, changes, writes),
-            Some(Node::Branch(children)) => {
-                self.apply_to_branch(path, children.map(|child| child.map(Child::Stored)), changes, writes)
-            }
+            Some(Node::Branch(children)) => self.apply_to_branch(path, children, None, changes, writes),
         }
     }
 
@@ -179,55 +179,54 @@ impl<S: TrieSource> Update<'_, S> {
         }
         let fork = below.slice(..common);
         let rest = below.slice(common + 1..);
-        let split =
-            if rest.is_empty() { Child::Stored(child) } else { Child::Split(Node::Extension { key: rest, child }) };
-        let mut children: [Option<Child>; 16] = Default::default();
-        children[usize::from(below.get_unchecked(common))] = Some(split);
-        let after = self.apply_to_branch(fork, children, &changes, writes)?;
+        let nibble = usize::from(below.get_unchecked(common));
+        let (mut children, mut split) = (Box::<Children>::default(), None);
+        if rest.is_empty() {
+            children[nibble] = Some(child);
+        } else {
+            split = Some((nibble, Node::Extension { key: rest, child }));
+        }
+        let after = self.apply_to_branch(fork, children, split, &changes, writes)?;
         Ok(settle(fork, after, None, fork.slice(path.len()..), writes))
     }
 
+    /// The branch has these children, and one that was split off an extension and is no row yet.
     fn apply_to_branch(
         &self,
         path: Nibbles,
-        children: [Option<Child>; 16],
+        mut children: Box<Children>,
+        mut split: Option<(usize, Node)>,
         changes: &[&Change],
         writes: &mut Writes,
     ) -> Result<Option<Node>, StoreError> {
-        let mut slots: [Slot; 16] = std::array::from_fn(|_| Slot::Empty);
-        let mut groups = Vec::with_capacity(16);
-        let mut rest = changes;
-        for (nibble, child) in children.into_iter().enumerate() {
-            let count = rest.partition_point(|change| usize::from(change.key.get_unchecked(path.len())) <= nibble);
-            let (group, behind) = rest.split_at(count);
-            rest = behind;
-            if !group.is_empty() {
-                groups.push((nibble, child, group));
-                continue;
-            }
-            slots[nibble] = match child {
-                None => Slot::Empty,
-                Some(Child::Stored(reference)) => Slot::Kept(reference),
-                Some(Child::Split(node)) => Slot::Changed { node, before: None },
+        let nibble_of = |change: &Change| usize::from(change.key.get_unchecked(path.len()));
+        let mut groups = Vec::with_capacity(changes.len().min(16));
+        for group in changes.chunk_by(|a, b| nibble_of(a) == nibble_of(b)) {
+            let nibble = nibble_of(group[0]);
+            let child = match split.take_if(|(at, _)| *at == nibble) {
+                Some((_, node)) => Some(Child::Split(node)),
+                None => children[nibble].take().map(Child::Stored),
             };
+            groups.push((nibble, child, group));
         }
 
+        let mut changed = Vec::with_capacity(groups.len() + 1);
+        changed.extend(split.map(|(nibble, node)| Changed { nibble, node: Some(node), before: None }));
         if groups.len() > 1 && changes.len() >= PARALLEL_CHANGES_MIN {
             let updated = groups.into_par_iter().map(|(nibble, child, group)| {
                 let mut writes = Writes::default();
-                let slot = self.apply_to_child(path, nibble, child, group, &mut writes)?;
-                Ok((nibble, slot, writes))
+                Ok((self.apply_to_child(path, nibble, child, group, &mut writes)?, writes))
             });
-            for (nibble, slot, below) in updated.collect::<Result<Vec<_>, StoreError>>()? {
-                slots[nibble] = slot;
+            for (child, below) in updated.collect::<Result<Vec<_>, StoreError>>()? {
+                changed.push(child);
                 writes.extend(below);
             }
         } else {
             for (nibble, child, group) in groups {
-                slots[nibble] = self.apply_to_child(path, nibble, child, group, writes)?;
+                changed.push(self.apply_to_child(path, nibble, child, group, writes)?);
             }
         }
-        self.join(path, slots, writes)
+        self.join(path, children, changed, writes)
     }
 
     fn apply_to_child(
@@ -237,7 +236,7 @@ impl<S: TrieSource> Update<'_, S> {
         child: Option<Child>,
         changes: &[&Change],
         writes: &mut Writes,
-    ) -> Result<Slot, StoreError> {
+    ) -> Result<Changed, StoreError> {
         let path = below(path, nibble);
         let (before, node) = match child {
             None => (None, None),
@@ -247,42 +246,41 @@ impl<S: TrieSource> Update<'_, S> {
                 (Some(reference), Some(node))
             }
         };
-        Ok(match self.apply(path, node, changes, writes)? {
-            Some(node) => Slot::Changed { node, before },
-            None => {
-                if before.is_some() {
-                    writes.push(path, None);
-                }
-                Slot::Empty
-            }
-        })
+        let node = self.apply(path, node, changes, writes)?;
+        if node.is_none() && before.is_some() {
+            writes.push(path, None);
+        }
+        Ok(Changed { nibble, node, before })
     }
 
-    /// The branch with these children; or, if only one is left, that child itself, grown upwards.
-    fn join(&self, path: Nibbles, slots: [Slot; 16], writes: &mut Writes) -> Result<Option<Node>, StoreError> {
-        let mut left =
-            slots.iter().enumerate().filter(|(_, slot)| !matches!(slot, Slot::Empty)).map(|(nibble, _)| nibble);
-        let (first, second) = (left.next(), left.next());
-        let Some(first) = first else { return Ok(None) };
-        if second.is_some() {
-            let mut children = Children::default();
-            for (nibble, slot) in slots.into_iter().enumerate() {
-                children[nibble] = match slot {
-                    Slot::Empty => None,
-                    Slot::Kept(reference) => Some(reference),
-                    Slot::Changed { node, before } => Some(write(below(path, nibble), node, before.as_ref(), writes)),
-                };
+    /// The branch with the children that stayed and those that changed; or, if only one is left, that child itself, grown
+    /// upwards.
+    fn join(
+        &self,
+        path: Nibbles,
+        mut children: Box<Children>,
+        changed: Vec<Changed>,
+        writes: &mut Writes,
+    ) -> Result<Option<Node>, StoreError> {
+        let mut stayed = children.iter().enumerate().filter_map(|(nibble, child)| Some((nibble, child.as_ref()?)));
+        let left = stayed.clone().count() + changed.iter().filter(|child| child.node.is_some()).count();
+        if left > 1 {
+            for Changed { nibble, node, before } in changed {
+                children[nibble] = node.map(|node| write(below(path, nibble), node, before.as_ref(), writes));
             }
-            return Ok(Some(Node::Branch(Box::new(children))));
+            return Ok(Some(Node::Branch(children)));
         }
-        let only = slots.into_iter().nth(first).expect("it was found there");
-        let path = below(path, first);
-        let (node, before) = match only {
-            Slot::Changed { node, before } => (node, before),
-            Slot::Kept(reference) => (load(self.source, &path, &reference)?, Some(reference)),
-            Slot::Empty => return Ok(None),
+        let (nibble, node, before) = match stayed.next() {
+            Some((nibble, reference)) => {
+                let node = load(self.source, &below(path, nibble), reference)?;
+                (nibble, Some(node), Some(reference.clone()))
+            }
+            None => match changed.into_iter().find(|child| child.node.is_some()) {
+                Some(Changed { nibble, node, before }) => (nibble, node, before),
+                None => return Ok(None),
+            },
         };
-        Ok(settle(path, Some(node), before, Nibbles::from_nibbles_unchecked([first as u8]), writes))
+        Ok(settle(below(path, nibble), node, before, Nibbles::from_nibbles_unchecked([nibble as u8]), writes))
     }
 }
 
@@ -310,9 +308,9 @@ fn write(path: Nibbles, node: Node, before: Option<&RlpNode>, writes: &mut Write
     let reference = RlpNode::from_rlp(&rlp);
     if before != Some(&reference) {
         writes.push(path, Some(rlp));
-        if let Some(hash) = reference.as_hash() {
-            writes.learn(hash, node);
-        }
+    }
+    if let Some(hash) = reference.as_hash() {
+        writes.learn(hash, node);
     }
     reference
 }

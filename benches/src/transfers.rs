@@ -1,11 +1,12 @@
 //! Plain transfers over JSON-RPC, against anvil: what a dev node does all day, cryptlets aside.
 //!
-//! Both nodes run as processes of their own on this machine, one after the other, and get the very same signed
-//! transactions in the same batches from the same client.
+//! Both nodes run as processes of their own on this machine, in turn, and get the very same signed transactions in the same
+//! batches from the same client.
 
 use crate::{
     process::NodeProcess,
     signed::{RECIPIENT, keys, transfer},
+    stats::median,
     table::{Section, progress},
 };
 use alloy::primitives::{Address, Bytes};
@@ -18,8 +19,20 @@ const BATCH: usize = 100;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// For one wave of transfers. (Given all at once in this mode, anvil 1.7.1 stops making blocks.)
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Way of mining, seconds between blocks, and transfers sent before waiting until they are in blocks.
-const MODES: [(&str, Option<u64>, usize); 2] = [("on arrival", None, 100), ("1 s blocks", Some(1), 1_000)];
+/// How blocks are made.
+struct Mode {
+    mining: &'static str,
+    block_time_s: Option<u64>,
+    /// Transfers sent before waiting until they are in blocks.
+    wave: usize,
+    /// How often each node has its turn: the speed of a machine may double and halve from one minute to the next.
+    rounds: usize,
+}
+
+const MODES: [Mode; 2] = [
+    Mode { mining: "on arrival", block_time_s: None, wave: 100, rounds: 7 },
+    Mode { mining: "1 s blocks", block_time_s: Some(1), wave: 1_000, rounds: 3 },
+];
 
 /// What one load cost one node.
 struct Outcome {
@@ -37,33 +50,47 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
         return Ok(vec![table.finding("SKIPPED transfers: no anvil binary found")]);
     };
     let transactions = sign_all()?;
-    for (mining, block_time, wave) in MODES {
-        progress(&format!("transfers: anvil, {mining}"));
-        let theirs = measure(NodeProcess::anvil(&anvil, block_time)?, &transactions, wave).await?;
-        progress(&format!("transfers: cryptlet, {mining}"));
-        let ours = measure(NodeProcess::cryptlet(block_time)?, &transactions, wave).await?;
-        for (name, outcome) in [("anvil", &theirs), ("cryptlet", &ours)] {
-            let count = transactions.len() as f64;
+    let count = transactions.len() as f64;
+    for Mode { mining, block_time_s, wave, rounds } in MODES {
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        for round in 1..=rounds {
+            progress(&format!("transfers, {mining}: {round} of {rounds}"));
+            theirs.push(measure(NodeProcess::anvil(&anvil, block_time_s)?, &transactions, wave).await?);
+            ours.push(measure(NodeProcess::cryptlet(block_time_s)?, &transactions, wave).await?);
+        }
+        for (name, outcomes) in [("anvil", &theirs), ("cryptlet", &ours)] {
+            let of_all = |figure: fn(&Outcome) -> f64| median(outcomes.iter().map(figure).collect());
+            let pairs = || outcomes.iter().zip(&theirs);
             table.row(&[
                 mining.to_owned(),
                 name.to_owned(),
-                format!("{:.0}", count / outcome.wall_s),
-                format!("{:.0}", outcome.cpu_s * 1e6 / count),
-                format!("{:.0}", outcome.resident_mib),
-                match block_time {
-                    None => format!("{:.2}x", theirs.wall_s / outcome.wall_s),
+                format!("{:.0}", count / of_all(|outcome| outcome.wall_s)),
+                format!("{:.0}", of_all(|outcome| outcome.cpu_s) * 1e6 / count),
+                format!("{:.0}", of_all(|outcome| outcome.resident_mib)),
+                match block_time_s {
+                    None => ratio(pairs().map(|(outcome, theirs)| theirs.wall_s / outcome.wall_s).collect()),
                     Some(_) => "set by the clock".to_owned(),
                 },
-                format!("{:.2}x", outcome.cpu_s / theirs.cpu_s),
+                ratio(pairs().map(|(outcome, theirs)| outcome.cpu_s / theirs.cpu_s).collect()),
             ]);
         }
     }
     Ok(vec![table.how(format!(
         "{} transfers of {SENDERS} senders, signed beforehand, in JSON-RPC batches of {BATCH} over HTTP. When 100 are on their \
          way (1,000 with 1 s blocks) the client waits until they are in blocks; clocked until the last is. Each node is a process of its own with its defaults (ours: RocksDB in a temporary folder, the embedded host \
-         idle; anvil: memory only), one after the other. CPU is the node's processor time per transfer.",
-        transactions.len()
+         idle; anvil: memory only), anvil and ours in turn, {} times on arrival and {} times with 1 s blocks: medians. Ratios are those of two that followed each other: \
+         the median, and the least and the greatest. CPU is the node's processor time per transfer.",
+        transactions.len(), MODES[0].rounds, MODES[1].rounds
     ))])
+}
+
+fn ratio(ratios: Vec<f64>) -> String {
+    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = ratios.iter().copied().fold(0.0, f64::max);
+    match least == greatest {
+        true => format!("{greatest:.2}x"),
+        false => format!("{:.2}x ({least:.2} to {greatest:.2})", median(ratios)),
+    }
 }
 
 async fn measure(node: NodeProcess, transactions: &[Bytes], wave: usize) -> Result<Outcome> {

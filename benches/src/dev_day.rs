@@ -43,9 +43,9 @@ pub(crate) enum Part {
 pub(crate) async fn run(part: Part) -> Result<Vec<Section>> {
     let anvil = find_anvil();
     // Without the fabric, whose operator is one of a hundred accounts and has sent transactions already.
-    let ours = |flags: &[&str]| NodeProcess::cryptlet_with(&[flags, &["--no-fabric"]].concat());
+    let ours = |flags: &[&str]| NodeProcess::cryptlet(&[flags, &["--no-fabric"]].concat());
     let mut nodes: Vec<(&str, Start<'_>)> = Vec::new();
-    let theirs = |flags: &[&str]| NodeProcess::anvil_with(anvil.as_deref().unwrap_or(Path::new("anvil")), flags);
+    let theirs = |flags: &[&str]| NodeProcess::anvil(anvil.as_deref().unwrap_or(Path::new("anvil")), flags);
     if anvil.is_some() {
         nodes.push(("anvil", &theirs));
     }

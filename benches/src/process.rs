@@ -22,16 +22,8 @@ pub(crate) struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Our own dev node, its chain in a temporary folder.
-    pub(crate) fn cryptlet(block_time_s: Option<u64>) -> Result<Self> {
-        match block_time_s {
-            Some(seconds) => Self::cryptlet_with(&["--block-time", &seconds.to_string()]),
-            None => Self::cryptlet_with(&[]),
-        }
-    }
-
-    /// The same with flags.
-    pub(crate) fn cryptlet_with(flags: &[&str]) -> Result<Self> {
+    /// Our own dev node with these flags, its chain in a temporary folder.
+    pub(crate) fn cryptlet(flags: &[&str]) -> Result<Self> {
         let binary = std::env::current_exe()?.with_file_name("cryptlet");
         let mut command = Command::new(&binary);
         command.args(["node", "--dev", "--no-examples", "--port", "0", "--quiet", "--json"]).args(flags);
@@ -42,16 +34,8 @@ impl NodeProcess {
         .with_context(|| format!("starting {}", binary.display()))
     }
 
-    /// Foundry's dev node, with its defaults.
-    pub(crate) fn anvil(binary: &Path, block_time_s: Option<u64>) -> Result<Self> {
-        match block_time_s {
-            Some(seconds) => Self::anvil_with(binary, &["--block-time", &seconds.to_string()]),
-            None => Self::anvil_with(binary, &[]),
-        }
-    }
-
-    /// The same with flags.
-    pub(crate) fn anvil_with(binary: &Path, flags: &[&str]) -> Result<Self> {
+    /// Foundry's dev node with these flags.
+    pub(crate) fn anvil(binary: &Path, flags: &[&str]) -> Result<Self> {
         let mut command = Command::new(binary);
         command.args(["--port", "0"]).args(flags);
         Self::start("anvil", command, |line| Some(format!("http://{}", line.strip_prefix("Listening on ")?.trim())))

@@ -38,10 +38,10 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
     let mut table = Section::new("Reads over JSON-RPC", &columns);
     let mut theirs = None;
     match crate::process::find_anvil() {
-        Some(anvil) => theirs = Some(measure(NodeProcess::anvil(&anvil, None)?).await?),
+        Some(anvil) => theirs = Some(measure(NodeProcess::anvil(&anvil, &[])?).await?),
         None => table = table.finding("SKIPPED the comparison: no anvil binary found"),
     }
-    let ours = measure(NodeProcess::cryptlet(None)?).await?;
+    let ours = measure(NodeProcess::cryptlet(&[])?).await?;
     for (index, (request, ours)) in ours.iter().enumerate() {
         let theirs = theirs.as_ref().map(|theirs| &theirs[index].1);
         let against = theirs.map_or("-".to_owned(), |theirs| format!("{:.2}x", ours.cpu_us / theirs.cpu_us));

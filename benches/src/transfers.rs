@@ -6,7 +6,7 @@
 use crate::{
     process::NodeProcess,
     signed::{RECIPIENT, keys, transfer},
-    stats::median,
+    stats::{grouped, median},
     table::{Section, progress},
 };
 use alloy::primitives::{Address, Bytes};
@@ -14,15 +14,17 @@ use anyhow::Result;
 use std::time::{Duration, Instant};
 
 const SENDERS: u32 = 10;
-const TRANSFERS_PER_SENDER: u64 = 500;
 const BATCH: usize = 100;
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// For one wave of transfers. (Given all at once in this mode, anvil 1.7.1 stops making blocks.)
+/// For one wave of transfers.
 const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How blocks are made.
 struct Mode {
     mining: &'static str,
-    block_time_s: Option<u64>,
+    /// What both nodes are started with.
+    flags: &'static [&'static str],
+    transfers: usize,
     /// Transfers sent before waiting until they are in blocks.
     wave: usize,
     /// How often each node has its turn: the speed of a machine may double and halve from one minute to the next.
@@ -30,8 +32,15 @@ struct Mode {
 }
 
 const MODES: [Mode; 2] = [
-    Mode { mining: "on arrival", block_time_s: None, wave: 100, rounds: 7 },
-    Mode { mining: "1 s blocks", block_time_s: Some(1), wave: 1_000, rounds: 3 },
+    Mode { mining: "on arrival", flags: &[], transfers: 5_000, wave: 100, rounds: 7 },
+    // Blocks as large as it takes: with 30,000,000 gas, 1,428 transfers a second would be the end of it.
+    Mode {
+        mining: "1 s blocks",
+        flags: &["--block-time", "1", "--gas-limit", "1000000000"],
+        transfers: 40_000,
+        wave: 20_000,
+        rounds: 3,
+    },
 ];
 
 /// What one load cost one node.
@@ -49,14 +58,13 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
     let Some(anvil) = crate::process::find_anvil() else {
         return Ok(vec![table.finding("SKIPPED transfers: no anvil binary found")]);
     };
-    let transactions = sign_all()?;
-    let count = transactions.len() as f64;
-    for Mode { mining, block_time_s, wave, rounds } in MODES {
+    for Mode { mining, flags, transfers, wave, rounds } in MODES {
+        let transactions = sign(transfers)?;
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
             progress(&format!("transfers, {mining}: {round} of {rounds}"));
-            theirs.push(measure(NodeProcess::anvil(&anvil, block_time_s)?, &transactions, wave).await?);
-            ours.push(measure(NodeProcess::cryptlet(block_time_s)?, &transactions, wave).await?);
+            theirs.push(measure(NodeProcess::anvil(&anvil, flags)?, &transactions, wave).await?);
+            ours.push(measure(NodeProcess::cryptlet(flags)?, &transactions, wave).await?);
         }
         for (name, outcomes) in [("anvil", &theirs), ("cryptlet", &ours)] {
             let of_all = |figure: fn(&Outcome) -> f64| median(outcomes.iter().map(figure).collect());
@@ -64,23 +72,28 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
             table.row(&[
                 mining.to_owned(),
                 name.to_owned(),
-                format!("{:.0}", count / of_all(|outcome| outcome.wall_s)),
-                format!("{:.0}", of_all(|outcome| outcome.cpu_s) * 1e6 / count),
+                format!("{:.0}", transfers as f64 / of_all(|outcome| outcome.wall_s)),
+                format!("{:.0}", of_all(|outcome| outcome.cpu_s) * 1e6 / transfers as f64),
                 format!("{:.0}", of_all(|outcome| outcome.resident_mib)),
-                match block_time_s {
-                    None => ratio(pairs().map(|(outcome, theirs)| theirs.wall_s / outcome.wall_s).collect()),
-                    Some(_) => "set by the clock".to_owned(),
-                },
+                ratio(pairs().map(|(outcome, theirs)| theirs.wall_s / outcome.wall_s).collect()),
                 ratio(pairs().map(|(outcome, theirs)| outcome.cpu_s / theirs.cpu_s).collect()),
             ]);
         }
     }
     Ok(vec![table.how(format!(
-        "{} transfers of {SENDERS} senders, signed beforehand, in JSON-RPC batches of {BATCH} over HTTP. When 100 are on their \
-         way (1,000 with 1 s blocks) the client waits until they are in blocks; clocked until the last is. Each node is a process of its own with its defaults (ours: RocksDB in a temporary folder, the embedded host \
-         idle; anvil: memory only), anvil and ours in turn, {} times on arrival and {} times with 1 s blocks: medians. Ratios are those of two that followed each other: \
-         the median, and the least and the greatest. CPU is the node's processor time per transfer.",
-        transactions.len(), MODES[0].rounds, MODES[1].rounds
+        "Transfers of {SENDERS} senders, signed beforehand, in JSON-RPC batches of {BATCH} over HTTP. {} clocked until the last is. \
+         Each node is a process of its own (ours: RocksDB in a temporary folder, the embedded host idle; anvil: memory only), anvil \
+         and ours in turn: medians. Ratios are those of two that followed each other: the median, and the least and the greatest. \
+         CPU is the node's processor time per transfer.",
+        MODES.map(|mode| format!(
+            "{}: {} in all, when {} are on their way the client waits until they are in blocks, {} rounds{};",
+            mode.mining,
+            grouped(mode.transfers as i64),
+            grouped(mode.wave as i64),
+            mode.rounds,
+            if mode.flags.is_empty() { String::new() } else { format!(" (`{}`)", mode.flags.join(" ")) },
+        ))
+        .join(" ")
     ))])
 }
 
@@ -120,9 +133,8 @@ async fn wait_for_nonce(node: &NodeProcess, account: Address, nonce: u64) -> Res
 }
 
 /// Round robin over the senders, so that nonces arrive in order.
-fn sign_all() -> Result<Vec<Bytes>> {
+fn sign(transfers: usize) -> Result<Vec<Bytes>> {
     let senders = keys(SENDERS)?;
-    let signed = (0..TRANSFERS_PER_SENDER)
-        .flat_map(|nonce| senders.iter().map(move |sender| transfer(sender, nonce, RECIPIENT)));
-    signed.collect()
+    let nonces = 0..transfers as u64 / u64::from(SENDERS);
+    nonces.flat_map(|nonce| senders.iter().map(move |sender| transfer(sender, nonce, RECIPIENT))).collect()
 }

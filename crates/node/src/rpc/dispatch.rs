@@ -4,6 +4,7 @@
 use super::error::{INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RESPONSE_TOO_LARGE, SERVER_ERROR};
 use super::{fork::call_over, readiness::Readiness, send};
 use crate::{fork::ForkCache, metrics::Metrics};
+use alloy_primitives::Bytes;
 use jsonrpsee::{
     core::server::{BoundedSubscriptions, MethodSink, Methods, SubscriptionState},
     server::{ConnectionId, IdProvider, MethodCallback, MethodResponse, MethodResponseNotifyTx},
@@ -15,6 +16,11 @@ use jsonrpsee::{
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Instant};
+
+/// The method that hands in a signed transaction.
+const SEND_RAW: &str = "eth_sendRawTransaction";
+/// Bytes of an answer to it, or of the refusal, but for its id.
+const SENT_ANSWER_BYTES_MAX: usize = 1_024;
 
 /// How a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +118,12 @@ impl<'a> Message<'a> {
         serde_json::from_str(if entry.get().starts_with('{') { entry.get() } else { "17" })
     }
 
-    fn hands_in_raw(&self) -> bool {
-        self.method.as_deref().is_some_and(send::hands_in_raw)
+    /// The transaction, if it is a call that hands in a raw one and nothing is wrong with it so far.
+    fn raw_transaction(&self) -> Option<Bytes> {
+        let is_call = self.jsonrpc.as_deref() == Some("2.0") && self.id.and_then(read_id).is_some();
+        let params = self.params.filter(|_| is_call && self.method.as_deref() == Some(SEND_RAW))?;
+        let (raw,) = serde_json::from_str(params.get()).ok()?;
+        Some(raw)
     }
 }
 
@@ -147,6 +157,7 @@ impl Dispatcher {
         if entries.is_empty() {
             return Some(refusal(Id::Null, INVALID_REQUEST, "empty batch").into());
         }
+        let message_bytes = message.len();
         let mut json = String::from("[");
         let mut sent = Vec::new();
         if entries.len() > self.bounds.batch_requests_max {
@@ -154,8 +165,17 @@ impl Dispatcher {
             append(&mut json, &refusal(id, INVALID_REQUEST, "batch too large"));
             return Some(Answer { json: json + "]", sent });
         }
-        let mut messages = entries.into_iter().map(Message::of_entry).collect::<Vec<_>>().into_iter().peekable();
-        while let Some(message) = messages.next() {
+        let messages = entries.into_iter().map(Message::of_entry).collect::<Vec<_>>();
+        let raws = self.raw_transactions(&messages, transport);
+        for (index, message) in messages.into_iter().enumerate() {
+            if index == 0 || raws[index - 1].is_none() {
+                let run: Vec<Bytes> = raws[index..].iter().map_while(Clone::clone).collect();
+                // What is handed in is told of: then all answers fit, with their ids.
+                let answers_bytes_max = message_bytes + run.len() * SENT_ANSWER_BYTES_MAX;
+                if run.len() > 1 && json.len() + answers_bytes_max <= self.bounds.batch_response_bytes_max {
+                    send::follow_each_other(run);
+                }
+            }
             let response = match message {
                 Ok(message) if json.len() > self.bounds.batch_response_bytes_max => {
                     let Some(id) = message.id.map(read_id) else { continue };
@@ -168,11 +188,19 @@ impl Dispatcher {
                 append(&mut json, &response);
                 sent.extend(response.into_parts().1);
             }
-            if !messages.peek().is_some_and(|next| next.as_ref().is_ok_and(Message::hands_in_raw)) {
-                send::batch_settled().await;
-            }
         }
         (json.len() > 1).then(|| Answer { json: json + "]", sent })
+    }
+
+    /// The transactions of those messages that only hand in a raw one. Over a fork, a call may be made more than once.
+    fn raw_transactions(
+        &self,
+        messages: &[Result<Message<'_>, serde_json::Error>],
+        transport: Transport,
+    ) -> Vec<Option<Bytes>> {
+        let is_offered = self.fork.is_none() && self.offered.allows(transport, SEND_RAW);
+        let of = |message: &Message<'_>| message.raw_transaction().filter(|_| is_offered);
+        messages.iter().map(|message| message.as_ref().ok().and_then(of)).collect()
     }
 
     async fn single(

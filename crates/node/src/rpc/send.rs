@@ -1,12 +1,12 @@
 //! Handing in transactions.
 //!
 //! On a node that mines on arrival, a client that has sent a transaction finds its receipt with the next request: the
-//! answer waits for the block, for a moment. Raw transactions that follow each other in a batch are waited for together.
+//! answer waits for the block, for a moment. Raw transactions that follow each other in a batch are handed in together.
 //! Nothing waits for a cryptlet, nor for an interval.
 
 use super::{Rpc, RpcError};
 use crate::{
-    pool::{PoolError, decode_transaction},
+    pool::{PoolError, PooledEntry, decode_transaction},
     service::{ChainEvent, NodeHandle},
 };
 use alloy::consensus::Transaction as _;
@@ -17,6 +17,7 @@ use alloy_primitives::{
 use parking_lot::Mutex;
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -38,27 +39,27 @@ impl ArrivalMining {
 }
 
 tokio::task_local! {
-    /// What a batch has handed in and not waited for yet.
-    static BATCH: RefCell<Option<HandedIn>>;
+    /// Raw transactions that follow each other in the batch that is being answered.
+    static RUN: RefCell<Run>;
 }
 
-/// Answers a batch. In it, [`batch_settled`] is what waits for the blocks of raw transactions.
+#[derive(Default)]
+struct Run {
+    /// To be handed in together, with the first that is asked for.
+    ahead: Vec<Bytes>,
+    /// What came of those that were.
+    outcomes: VecDeque<(Bytes, Result<B256, RpcError>)>,
+}
+
+/// Answers a batch.
 pub(super) async fn in_batch<F: Future>(answer: F) -> F::Output {
-    BATCH.scope(RefCell::default(), answer).await
+    RUN.scope(RefCell::default(), answer).await
 }
 
-/// Waits for the blocks of what this batch has handed in.
-pub(super) async fn batch_settled() {
-    let handed_in = BATCH.try_with(RefCell::take).ok().flatten();
-    if let Some(handed_in) = handed_in {
-        handed_in.settled().await;
-    }
-}
-
-/// Does this method hand in a transaction that does not depend on what the ones before it did? Another, which is filled in
-/// or estimated, has to see their blocks first.
-pub(super) fn hands_in_raw(method: &str) -> bool {
-    method == "eth_sendRawTransaction"
+/// In the batch that is being answered, these are what [`Rpc::send`] is called with next.
+pub(super) fn follow_each_other(ahead: Vec<Bytes>) {
+    // Outside a batch nothing follows.
+    let _ = RUN.try_with(|run| run.replace(Run { ahead, outcomes: VecDeque::new() }));
 }
 
 /// Transactions whose blocks are waited for.
@@ -72,6 +73,16 @@ impl HandedIn {
     /// Listens before anything goes in, so that no block can be missed.
     fn listen(node: &NodeHandle) -> Self {
         Self { node: node.clone(), hashes: HashSet::default(), events: node.subscribe() }
+    }
+
+    /// Waits for those of these that can be in a block soon: not if there is a gap before their nonces. One that has left the
+    /// pool is in a block or was dropped, and that is heard of.
+    fn expect<'a>(&mut self, hashes: impl IntoIterator<Item = &'a B256>) {
+        let node = &self.node;
+        let is_executable =
+            |entry: &PooledEntry| node.pending_nonce(entry.sender()).is_some_and(|next| entry.nonce() < next);
+        self.hashes
+            .extend(hashes.into_iter().filter(|hash| node.pooled(**hash).is_none_or(|entry| is_executable(&entry))));
     }
 
     /// Ends when each transaction is in a block, parked or gone, or when none has been for a moment: being late is no error,
@@ -102,18 +113,39 @@ impl HandedIn {
 }
 
 impl Rpc {
-    /// Hands a signed transaction to the pool and returns its hash. In a batch, its block is waited for later.
+    /// Hands a signed transaction to the pool and returns its hash.
     pub(crate) async fn send(&self, raw: Bytes) -> Result<B256, RpcError> {
-        self.check_fee(&raw)?;
-        let submit = || self.node.submit(raw);
-        if !self.mines_on_arrival().await? {
-            return Ok(submit().await?);
+        if let Ok(ahead) = RUN.try_with(|run| std::mem::take(&mut run.borrow_mut().ahead)) {
+            if !ahead.is_empty() {
+                let outcomes = self.send_all(ahead).await?;
+                RUN.with(|run| run.borrow_mut().outcomes = outcomes.into());
+            }
+            let next = RUN.with(|run| run.borrow_mut().outcomes.pop_front());
+            if let Some((_, outcome)) = next.filter(|(sent, _)| *sent == raw) {
+                return outcome;
+            }
         }
-        let Ok(before) = BATCH.try_with(RefCell::take) else { return self.send_by(submit).await };
-        let mut handed_in = before.unwrap_or_else(|| HandedIn::listen(&self.node));
-        let sent = self.hand_in(submit, &mut handed_in).await;
-        BATCH.with(|batch| batch.replace(Some(handed_in)));
-        sent
+        self.check_fee(&raw)?;
+        self.send_by(|| self.node.submit(raw)).await
+    }
+
+    /// Hands in transactions that follow each other, and waits for their blocks.
+    async fn send_all(&self, raws: Vec<Bytes>) -> Result<Vec<(Bytes, Result<B256, RpcError>)>, RpcError> {
+        let checked: Vec<_> = raws.iter().map(|raw| self.check_fee(raw)).collect();
+        let sound =
+            raws.iter().zip(&checked).filter(|(_, checked)| checked.is_ok()).map(|(raw, _)| raw.clone()).collect();
+        let handed_in = self.mines_on_arrival().await?.then(|| HandedIn::listen(&self.node));
+        let mut submitted = self.node.submit_all(sound).await.into_iter();
+        let mut outcome = |checked: Result<(), RpcError>| {
+            checked?;
+            Ok(submitted.next().unwrap_or(Err(PoolError::Stopped))?)
+        };
+        let outcomes: Vec<_> = raws.into_iter().zip(checked).map(|(raw, checked)| (raw, outcome(checked))).collect();
+        if let Some(mut handed_in) = handed_in {
+            handed_in.expect(outcomes.iter().filter_map(|(_, outcome)| outcome.as_ref().ok()));
+            handed_in.settled().await;
+        }
+        Ok(outcomes)
     }
 
     /// Whoever would pay this much has most likely mistaken the unit (geth: `checkTxFee`).
@@ -138,20 +170,9 @@ impl Rpc {
             return Ok(submit().await?);
         }
         let mut handed_in = HandedIn::listen(&self.node);
-        let hash = self.hand_in(submit, &mut handed_in).await?;
-        handed_in.settled().await;
-        Ok(hash)
-    }
-
-    async fn hand_in<F: Future<Output = Result<B256, PoolError>>>(
-        &self,
-        submit: impl FnOnce() -> F,
-        handed_in: &mut HandedIn,
-    ) -> Result<B256, RpcError> {
         let hash = submit().await?;
-        if self.is_executable(hash) {
-            handed_in.hashes.insert(hash);
-        }
+        handed_in.expect([&hash]);
+        handed_in.settled().await;
         Ok(hash)
     }
 
@@ -165,11 +186,5 @@ impl Rpc {
         let automine = self.node.cadence().await?.automine;
         *self.arrival.0.lock() = Some((now, automine));
         Ok(automine)
-    }
-
-    /// Is it in the pool with no gap before its nonce?
-    fn is_executable(&self, hash: B256) -> bool {
-        let Some(entry) = self.node.pooled(hash) else { return false };
-        self.node.pending_nonce(entry.sender()).is_some_and(|next| entry.nonce() < next)
     }
 }

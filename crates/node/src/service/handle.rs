@@ -136,6 +136,14 @@ impl NodeHandle {
         joined.map_err(|_| PoolError::Stopped)?
     }
 
+    /// Hands in signed transactions that follow each other, in their order; one outcome for each. Their senders are recovered
+    /// in parallel.
+    pub async fn submit_all(&self, raws: Vec<Bytes>) -> Vec<Result<B256, PoolError>> {
+        let (handle, count) = (self.clone(), raws.len());
+        let joined = tokio::task::spawn_blocking(move || handle.shared.admit_all(&raws)).await;
+        joined.unwrap_or_else(|_| vec![Err(PoolError::Stopped); count])
+    }
+
     /// Where to listen for the head going back. Few are kept for those who are behind.
     pub fn rewinds(&self) -> &broadcast::Sender<Arc<Rewind>> {
         &self.shared.rewinds

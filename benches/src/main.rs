@@ -11,6 +11,7 @@ mod dev_day;
 mod fabric;
 mod machine;
 mod monte_carlo;
+mod page;
 mod process;
 mod replay_speed;
 mod rpc_load;
@@ -23,7 +24,7 @@ mod transfers;
 
 use anyhow::{Context, Result, bail};
 use dev_day::Part;
-use std::path::Path;
+use page::Page;
 use table::Section;
 
 const NAMES: [&str; 15] = [
@@ -45,7 +46,7 @@ const NAMES: [&str; 15] = [
 ];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
     sections: delegate calls containers fabric replay monte-carlo transfers rpc starts singles burst growth blocks store million (default: all)\n\
-    --write: write docs/benchmarks.md (needs all sections)";
+    --write: write them into docs/benchmarks.md, in the place of those of before";
 
 /// The node's allocator, so that what runs in process costs what it costs there.
 #[global_allocator]
@@ -65,25 +66,22 @@ fn main() -> Result<()> {
         bail!("unknown section {unknown}\n{USAGE}");
     }
     let write = flags.iter().any(|flag| flag == "--write");
-    if write && !chosen.is_empty() {
-        bail!("--write needs all sections: name none\n{USAGE}");
-    }
     // Several libraries bring TLS; the HTTP client wants to be told whose cryptography it is.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut page = machine::head()?;
-    print!("{page}");
+    let head = machine::head()?;
+    print!("{head}");
+    let mut page = if chosen.is_empty() { Page::default() } else { Page::read()? };
+    page.begins_with(head);
     for name in NAMES.into_iter().filter(|name| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name)) {
         let sections = runtime.block_on(run(name)).with_context(|| format!("the section {name}"))?;
         for section in sections {
-            let section = format!("\n{section}");
-            print!("{section}");
-            page.push_str(&section);
+            print!("\n{section}");
+            page.put(&section);
         }
     }
     if write {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
-        std::fs::write(&file, page).with_context(|| format!("{} cannot be written", file.display()))?;
+        page.write()?;
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ impl Section {
         Self { title, columns, rows: Vec::new(), before: Vec::new(), after: Vec::new() }
     }
 
+    pub(crate) fn title(&self) -> &'static str {
+        self.title
+    }
+
     /// How it was measured: a paragraph before the table.
     pub(crate) fn how(mut self, text: impl Into<String>) -> Self {
         self.before.push(text.into());

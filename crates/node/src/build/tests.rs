@@ -221,12 +221,17 @@ fn an_interval_makes_blocks_whether_or_not_there_is_anything() {
     let mut machine = machine_with(cadence, 1);
     assert_eq!(machine.handle(Input::Arrived, at(100)), []);
     assert_eq!(machine.handle(Input::Tick, at(500)), [Effect::Seal(SealKind::All)]);
+    // Making a block takes its time out of the interval, not out of the next one.
     machine.handle(Input::Sealed { number: 1, included: vec![TX] }, at(520));
-    assert_eq!(machine.wake_at_ms(), Some(1_020));
+    assert_eq!(machine.wake_at_ms(), Some(1_000));
     // A block that could not be made does not make the machine spin.
     assert_eq!(machine.handle(Input::Tick, at(1_020)), [Effect::Seal(SealKind::All)]);
     assert_eq!(machine.handle(Input::NothingToSeal, at(1_020)), []);
     assert_eq!(machine.wake_at_ms(), Some(1_520));
+    // Nor does one that took longer than an interval.
+    assert_eq!(machine.handle(Input::Tick, at(1_520)), [Effect::Seal(SealKind::All)]);
+    machine.handle(Input::Sealed { number: 2, included: vec![TX] }, at(2_100));
+    assert_eq!(machine.wake_at_ms(), Some(2_600));
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Default for MinerConfig {
             attempt_timeout_ms: 30_000,
             patience_ms: 15_000,
             in_flight_max: 256,
-            transactions_per_block_max: 10_000,
+            transactions_per_block_max: 20_000,
             transaction_bytes_per_block_max: 32 * 1024 * 1024,
             states_kept: None,
         }

@@ -27,6 +27,8 @@ struct Mode {
     /// What both nodes are started with.
     flags: &'static [&'static str],
     transfers: usize,
+    /// Clients that send at the same time, each for its share of the senders.
+    clients: usize,
     /// Transfers that may be on their way to a block.
     waiting_max: usize,
     /// How often each node has its turn: the speed of a machine may double and halve from one minute to the next.
@@ -34,12 +36,13 @@ struct Mode {
 }
 
 const MODES: [Mode; 2] = [
-    Mode { mining: "on arrival", flags: &[], transfers: 5_000, waiting_max: 100, rounds: 7 },
+    Mode { mining: "on arrival", flags: &[], transfers: 5_000, clients: 1, waiting_max: 100, rounds: 7 },
     // Blocks as large as it takes: with 30,000,000 gas, 1,428 transfers a second would be the end of it.
     Mode {
         mining: "1 s blocks",
         flags: &["--block-time", "1", "--gas-limit", "1000000000"],
         transfers: 80_000,
+        clients: 5,
         waiting_max: 20_000,
         rounds: 3,
     },
@@ -60,13 +63,14 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
     let Some(anvil) = crate::process::find_anvil() else {
         return Ok(vec![table.finding("SKIPPED transfers: no anvil binary found")]);
     };
-    for Mode { mining, flags, transfers, waiting_max, rounds } in MODES {
+    for mode in MODES {
+        let Mode { mining, flags, transfers, rounds, .. } = mode;
         let transactions = sign(transfers)?;
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for round in 1..=rounds {
             progress(&format!("transfers, {mining}: {round} of {rounds}"));
-            theirs.push(measure(|| NodeProcess::anvil(&anvil, flags), &transactions, waiting_max).await?);
-            ours.push(measure(|| NodeProcess::cryptlet(flags), &transactions, waiting_max).await?);
+            theirs.push(measure(|| NodeProcess::anvil(&anvil, flags), &transactions, &mode).await?);
+            ours.push(measure(|| NodeProcess::cryptlet(flags), &transactions, &mode).await?);
         }
         for (name, outcomes) in [("anvil", &theirs), ("cryptlet", &ours)] {
             let of_all = |figure: fn(&Outcome) -> f64| median(outcomes.iter().map(figure).collect());
@@ -88,9 +92,10 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
          and ours in turn: medians. Ratios are those of two that followed each other: the median, and the least and the greatest. \
          CPU is the node's processor time per transfer.",
         MODES.map(|mode| format!(
-            "{}: {} in all, at most {} on their way to a block, {} rounds{};",
+            "{}: {} in all by {} at the same time, at most {} on their way to a block, {} rounds{};",
             mode.mining,
             grouped(mode.transfers as i64),
+            if mode.clients == 1 { "one client".to_owned() } else { format!("{} clients", mode.clients) },
             grouped(mode.waiting_max as i64),
             mode.rounds,
             if mode.flags.is_empty() { String::new() } else { format!(" (`{}`)", mode.flags.join(" ")) },
@@ -108,33 +113,41 @@ fn ratio(ratios: Vec<f64>) -> String {
     }
 }
 
-async fn measure(
-    start: impl Fn() -> Result<NodeProcess>,
-    transactions: &[Bytes],
-    waiting_max: usize,
-) -> Result<Outcome> {
+async fn measure(start: impl Fn() -> Result<NodeProcess>, transactions: &[Bytes], mode: &Mode) -> Result<Outcome> {
     for _ in 1..TRIES {
-        match take_turn(&start()?, transactions, waiting_max).await {
+        match take_turn(&start()?, transactions, mode).await {
             Err(error) => progress(&format!("{error:#}; once more")),
             outcome => return outcome,
         }
     }
-    take_turn(&start()?, transactions, waiting_max).await
+    take_turn(&start()?, transactions, mode).await
 }
 
-async fn take_turn(node: &NodeProcess, transactions: &[Bytes], waiting_max: usize) -> Result<Outcome> {
-    // Senders take turns, so how many of the last one's are in blocks tells of all.
-    let last = keys(SENDERS)?.last().context("there are senders")?.address();
-    let mined = |sent: usize| wait_for_nonce(node, last, (sent / SENDERS as usize) as u64);
+async fn take_turn(node: &NodeProcess, transactions: &[Bytes], mode: &Mode) -> Result<Outcome> {
+    let senders: Vec<Address> = keys(SENDERS)?.iter().map(|key| key.address()).collect();
     let cpu_before = node.cpu_seconds()?;
     let started = Instant::now();
+    // The senders take turns, so every client has some of its own.
+    let share = |client: usize| {
+        let of_share = transactions.iter().skip(client).step_by(mode.clients).cloned().collect::<Vec<_>>();
+        let senders = senders.iter().skip(client).step_by(mode.clients).copied().collect::<Vec<_>>();
+        async move { send_all(node, &of_share, &senders, mode.waiting_max / mode.clients).await }
+    };
+    futures::future::try_join_all((0..mode.clients).map(share)).await?;
+    let wall_s = started.elapsed().as_secs_f64();
+    Ok(Outcome { wall_s, cpu_s: node.cpu_seconds()? - cpu_before, resident_mib: node.resident_mib()? })
+}
+
+/// Sends transactions of these senders, who take turns, and waits until all are in blocks.
+async fn send_all(node: &NodeProcess, transactions: &[Bytes], senders: &[Address], waiting_max: usize) -> Result<()> {
+    // How many of the last one's are in blocks tells of all.
+    let last = *senders.last().context("there are senders")?;
+    let mined = |sent: usize| wait_for_nonce(node, last, (sent / senders.len()) as u64);
     for (index, batch) in transactions.chunks(BATCH).enumerate() {
         mined(((index + 1) * BATCH).saturating_sub(waiting_max)).await?;
         node.send_batch(batch).await?;
     }
-    mined(transactions.len()).await?;
-    let wall_s = started.elapsed().as_secs_f64();
-    Ok(Outcome { wall_s, cpu_s: node.cpu_seconds()? - cpu_before, resident_mib: node.resident_mib()? })
+    mined(transactions.len()).await
 }
 
 /// Waits until so many transactions of an account are in blocks.

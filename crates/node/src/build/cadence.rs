@@ -51,10 +51,9 @@ impl Pacemaker {
     /// A block was made. One that was due by the clock counts as made when it was due, however long it took: the next is
     /// due an interval after that, unless that has passed, too.
     pub(super) fn sealed(&mut self, now_ms: u64) {
-        let due_ms = self.cadence.interval_ms.map(|interval_ms| self.last_seal_ms.saturating_add(interval_ms.max(1)));
-        let next_ms = due_ms.map(|due_ms| (due_ms, due_ms.saturating_add(due_ms - self.last_seal_ms)));
-        self.last_seal_ms = match next_ms {
-            Some((due_ms, next_ms)) if (due_ms..next_ms).contains(&now_ms) => due_ms,
+        let since_ms = now_ms.saturating_sub(self.last_seal_ms);
+        self.last_seal_ms = match self.cadence.interval_ms.map(|interval_ms| interval_ms.max(1)) {
+            Some(interval_ms) if since_ms / interval_ms == 1 => self.last_seal_ms.saturating_add(interval_ms),
             _ => now_ms,
         };
     }

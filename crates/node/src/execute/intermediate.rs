@@ -5,7 +5,10 @@
 
 use crate::{
     state::{AccountChange, StateChanges, StateSnapshot, history, update},
-    store::{Batch, ChainStore, KeyValueRead, REPLAYED_CHANGES_MAX, Rows, StoreError, put_flat_state, schema::Table},
+    store::{
+        Batch, ChainStore, KeyValueRead, REPLAYED_CHANGES_MAX, Rows, StoreError, overlaid, put_flat_state,
+        schema::Table,
+    },
 };
 use alloy::eips::BlockNumHash;
 use alloy_primitives::B256;
@@ -84,18 +87,9 @@ impl KeyValueRead for Overlay {
     }
 
     fn range(&self, table: Table, from: &[u8], to: Option<&[u8]>) -> Rows<'_> {
-        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = match self.below.range(table, from, to).collect() {
-            Ok(rows) => rows,
-            Err(error) => return Box::new(std::iter::once(Err(error))),
-        };
         let written = self.writes.range((table, from.to_vec())..);
         let written = written.take_while(|((of, key), _)| *of == table && to.is_none_or(|to| key.as_slice() < to));
-        for ((_, key), value) in written {
-            match value {
-                Some(value) => _ = rows.insert(key.clone(), value.clone()),
-                None => _ = rows.remove(key),
-            }
-        }
-        Box::new(rows.into_iter().map(Ok))
+        let written = written.map(|((_, key), value)| (key.clone(), value.clone()));
+        overlaid(self.below.range(table, from, to), written.collect())
     }
 }

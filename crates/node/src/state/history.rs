@@ -6,6 +6,7 @@
 use super::{
     changes::StateChanges,
     snapshot::{account_now, slot_now},
+    update::without_root,
 };
 use crate::store::{
     KeyValueRead, StoreError,
@@ -14,8 +15,7 @@ use crate::store::{
     schema::{Table, account_history_key, number_key, slot_key, storage_history_key},
 };
 use alloy_primitives::{Address, U256};
-use alloy_trie::{KECCAK_EMPTY, TrieAccount};
-use reth_primitives_traits::Account;
+use alloy_trie::TrieAccount;
 
 /// The account after block `number`.
 pub(crate) fn account_at(
@@ -88,11 +88,7 @@ pub(crate) fn changes_back_to(
                 return Err(StoreError::NotRetained { number, oldest: block });
             }
             let change = changes.accounts.entry(address).or_default();
-            change.account = account_before(tables, address, block)?.map(|account| Account {
-                nonce: account.nonce,
-                balance: account.balance,
-                bytecode_hash: (account.code_hash != KECCAK_EMPTY).then_some(account.code_hash),
-            });
+            change.account = account_before(tables, address, block)?.map(without_root);
             for slot in slots {
                 change.storage.insert(slot, slot_before(tables, address, slot, block)?);
             }

@@ -2,6 +2,7 @@
 
 use super::{
     changes::{AccountChange, Noted, StateChanges},
+    history,
     snapshot::{account_now, slot_now},
 };
 use crate::{
@@ -12,7 +13,8 @@ use alloy::eips::BlockNumHash;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, KECCAK_EMPTY, Nibbles, TrieAccount};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use reth_primitives_traits::Account;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// From how many changed slots on the storage tries are updated in parallel.
 const PARALLEL_SLOTS_MIN: usize = 64;
@@ -101,10 +103,39 @@ pub(crate) fn prepare(
 ) -> Result<StateUpdate, StoreError> {
     let touched =
         changes.accounts.iter().map(|(address, change)| Touched::read(tables, *address, change, &changes.noted));
-    let touched = touched.collect::<Result<Vec<_>, _>>()?;
+    let mut update = update_tries(tables, nodes, base, root, touched.collect::<Result<_, _>>()?, &changes.noted)?;
+    update.code = changes.code.iter().map(|(hash, code)| (*hash, code.clone())).collect();
+    Ok(update)
+}
 
+/// Computes the update that makes the tries in `tables`, which are those of block `tries` and have this root, the tries of the
+/// head, whose accounts and slots are in `tables`.
+pub(crate) fn catch_up(
+    tables: &dyn KeyValueRead,
+    tries: BlockNumHash,
+    root: B256,
+    head: u64,
+) -> Result<StateUpdate, StoreError> {
+    let mut changed: BTreeMap<Address, BTreeSet<U256>> = BTreeMap::new();
+    for number in tries.number + 1..=head {
+        for (address, slots) in history::changed_keys(tables, number)?.0 {
+            changed.entry(address).or_default().extend(slots);
+        }
+    }
+    let touched = changed.iter().map(|(address, slots)| Touched::since(tables, tries.number, *address, slots));
+    update_tries(tables, None, tries, root, touched.collect::<Result<_, _>>()?, &Noted::default())
+}
+
+fn update_tries(
+    tables: &dyn KeyValueRead,
+    nodes: Option<&NodeCache>,
+    base: BlockNumHash,
+    root: B256,
+    touched: Vec<Touched>,
+    noted: &Noted,
+) -> Result<StateUpdate, StoreError> {
     let slots: usize = touched.iter().map(|account| account.slots.len()).sum();
-    let update = |account: &Touched<'_>| account.update_storage_trie(tables, nodes);
+    let update = |account: &Touched| account.update_storage_trie(tables, nodes);
     let storage: Vec<(B256, NodeWrites)> = if slots >= PARALLEL_SLOTS_MIN {
         touched.par_iter().map(update).collect::<Result<_, _>>()?
     } else {
@@ -116,7 +147,7 @@ pub(crate) fn prepare(
         root,
         accounts: Vec::with_capacity(touched.len()),
         slots: Vec::with_capacity(slots),
-        code: changes.code.iter().map(|(hash, code)| (*hash, code.clone())).collect(),
+        code: Vec::new(),
         account_nodes: NodeWrites::new(),
         storage_nodes: HashMap::new(),
     };
@@ -132,7 +163,7 @@ pub(crate) fn prepare(
                 value: after.as_ref().map(alloy_rlp::encode),
             });
         }
-        if after != account.before || changes.noted.accounts.contains(&account.address) {
+        if after != account.before || noted.accounts.contains(&account.address) {
             result.accounts.push(AccountDiff { address: account.address, before: account.before, after });
         }
         result.slots.extend(account.slots);
@@ -143,19 +174,19 @@ pub(crate) fn prepare(
 }
 
 /// An account that changes, and what it was.
-struct Touched<'a> {
+struct Touched {
     address: Address,
     hashed_address: B256,
-    change: &'a AccountChange,
     before: Option<TrieAccount>,
+    after: Option<Account>,
     slots: Vec<SlotDiff>,
 }
 
-impl<'a> Touched<'a> {
+impl Touched {
     fn read(
         tables: &dyn KeyValueRead,
         address: Address,
-        change: &'a AccountChange,
+        change: &AccountChange,
         noted: &Noted,
     ) -> Result<Self, StoreError> {
         let before = account_now(tables, address)?;
@@ -185,7 +216,27 @@ impl<'a> Touched<'a> {
                 slots.push(SlotDiff { address, slot, before, after });
             }
         }
-        Ok(Self { address, hashed_address: keccak256(address), change, before, slots })
+        Ok(Self { address, hashed_address: keccak256(address), before, after: change.account, slots })
+    }
+
+    /// What is different now from what was after block `number`.
+    fn since(
+        tables: &dyn KeyValueRead,
+        number: u64,
+        address: Address,
+        slots: &BTreeSet<U256>,
+    ) -> Result<Self, StoreError> {
+        let before = history::account_at(tables, address, number)?;
+        let after = account_now(tables, address)?.map(without_root);
+        let mut diffs = Vec::with_capacity(slots.len());
+        for slot in slots.iter().copied() {
+            let before = history::slot_at(tables, address, slot, number)?;
+            let after = slot_now(tables, address, slot)?;
+            if before != after {
+                diffs.push(SlotDiff { address, slot, before, after });
+            }
+        }
+        Ok(Self { address, hashed_address: keccak256(address), before, after, slots: diffs })
     }
 
     fn update_storage_trie(
@@ -204,7 +255,7 @@ impl<'a> Touched<'a> {
     }
 
     fn after(&self, storage_root: B256) -> Option<TrieAccount> {
-        let account = self.change.account?;
+        let account = self.after?;
         Some(TrieAccount {
             nonce: account.nonce,
             balance: account.balance,
@@ -212,6 +263,12 @@ impl<'a> Touched<'a> {
             code_hash: account.bytecode_hash.unwrap_or(KECCAK_EMPTY),
         })
     }
+}
+
+/// An account as the EVM knows it.
+pub(super) fn without_root(account: TrieAccount) -> Account {
+    let bytecode_hash = (account.code_hash != KECCAK_EMPTY).then_some(account.code_hash);
+    Account { nonce: account.nonce, balance: account.balance, bytecode_hash }
 }
 
 fn slot_leaf(diff: &SlotDiff) -> Change {

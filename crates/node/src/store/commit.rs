@@ -55,6 +55,7 @@ impl ChainStore {
         let mut batch = Batch::default();
         put_block(&mut batch, commit.block, commit.hash, commit.senders, commit.receipts, commit.requests);
         put_state_with_history(&mut batch, number, commit.state);
+        batch.tries_will_be_of(number);
         let store = self.with_unsettled();
         store.drop_pending_edits(&mut batch);
         let difficulty = commit.block.header.difficulty;
@@ -106,6 +107,7 @@ impl ChainStore {
         }
         put_flat_state(&mut batch, &update);
         update.put_code_and_trie(&mut batch);
+        batch.tries_are_of(number);
         batch.put(Table::Meta, meta::HEAD, number_key(number));
         store.drop_pending_edits(&mut batch);
         // What was acknowledged is taken back before it is undone: nobody must miss it after a crash in between.

@@ -50,6 +50,7 @@ impl ChainStore {
         put_flat_state(&mut batch, &update);
         put_total_difficulty(&mut batch, block.header.difficulty);
         update.put_code_and_trie(&mut batch);
+        batch.tries_are_of(number);
         self.inner.tables.write(batch)?;
         self.inner.head_is(Sealed::new_unchecked(block.header.clone(), hash))?;
         self.settle()

@@ -1,7 +1,7 @@
 //! Ordered tables of bytes: the little that the chain's store asks of a database.
 
 use super::{error::StoreError, schema::Table};
-use std::sync::Arc;
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 /// A row: key, value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -44,6 +44,17 @@ pub trait KeyValue: KeyValueRead {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub(crate) changes: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+    pub(super) tries: Option<TriesOf>,
+}
+
+/// With a batch the tries are those of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TriesOf {
+    /// Of this block.
+    pub(super) number: u64,
+    /// Their rows may reach the disk later than the rest, together with those of other batches: what the rest says is enough
+    /// to make them.
+    pub(super) may_wait: bool,
 }
 
 impl Batch {
@@ -60,6 +71,16 @@ impl Batch {
     /// Writes the row, or removes it if there is no value.
     pub fn set(&mut self, table: Table, key: impl AsRef<[u8]>, value: Option<Vec<u8>>) {
         self.changes.push((table, key.as_ref().to_vec(), value));
+    }
+
+    /// With this batch the tries are those of this block. All rows that waited until now are written with it.
+    pub(super) fn tries_are_of(&mut self, number: u64) {
+        self.tries = Some(TriesOf { number, may_wait: false });
+    }
+
+    /// With this batch the tries are those of this block, and their rows may wait.
+    pub(super) fn tries_will_be_of(&mut self, number: u64) {
+        self.tries = Some(TriesOf { number, may_wait: true });
     }
 
     /// How many rows change.
@@ -79,4 +100,27 @@ pub fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix[..=last].to_vec();
     end[last] += 1;
     Some(end)
+}
+
+/// Rows, with writes over them (`None`: the row is gone).
+pub(crate) fn overlaid(below: Rows<'_>, writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Rows<'_> {
+    let (mut below, mut writes) = (below.peekable(), writes.into_iter().peekable());
+    Box::new(std::iter::from_fn(move || {
+        loop {
+            let order = match (below.peek(), writes.peek()) {
+                (Some(Ok((lower, _))), Some((upper, _))) => lower.cmp(upper),
+                (Some(_), _) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            if order.is_lt() {
+                return below.next();
+            }
+            if order.is_eq() {
+                below.next();
+            }
+            if let (key, Some(value)) = writes.next()? {
+                return Some(Ok((key, value)));
+            }
+        }
+    }))
 }

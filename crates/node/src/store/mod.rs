@@ -4,6 +4,7 @@
 //! [`schema`] says what is in them. One block is one atomic write: block, receipts, indices, state, history and trie.
 
 pub(crate) mod blocks;
+mod buffer;
 pub(crate) mod chain;
 pub mod codec;
 mod commit;
@@ -29,6 +30,7 @@ pub(crate) use chain::REPLAYED_CHANGES_MAX;
 pub use commit::CommitBlock;
 pub(crate) use commit::put_flat_state;
 pub use error::StoreError;
+pub(crate) use kv::overlaid;
 pub use kv::{Batch, KeyValue, KeyValueRead, Row, Rows, end_of_prefix};
 pub use log_index::{BlocksWithLogs, LogQuery};
 pub use memory::MemoryKeyValue;

@@ -1,14 +1,16 @@
 //! Opening a chain on disk: what a crash leaves is mended if nothing that was acknowledged is lost by that, and named if it is.
 
 use super::{
-    blocks::hash_of_block,
-    chain::ChainStore,
+    blocks::{existing_header, hash_of_block},
+    buffer::{BufferLimits, BufferedTries},
+    chain::{ChainStore, head_number, meta_number},
     error::StoreError,
     kv::{Batch, KeyValue, KeyValueRead},
     rocks::{RocksKeyValue, StoreOptions},
-    schema::{FORMAT_VERSION, Table, meta},
+    schema::{FORMAT_VERSION, FORMAT_WITH_THE_HEADS_TRIES, Table, meta, number_key},
     witness::Witness,
 };
+use crate::state::update;
 use alloy::eips::BlockNumHash;
 use std::path::Path;
 
@@ -21,6 +23,12 @@ impl ChainStore {
             opened => opened?,
         };
         check_format(&tables, path)?;
+        let limits = BufferLimits {
+            bytes_max: options.trie_rows_buffered_bytes_max,
+            batches_max: options.trie_rows_buffered_blocks_max,
+        };
+        let tables = BufferedTries::over(tables, limits);
+        catch_up_tries(&tables)?;
         let (witness, acknowledged) = Witness::open(path)?;
         let store = Self::new(Box::new(tables), options, Some(witness))?;
         if let Some(acknowledged) = acknowledged {
@@ -68,9 +76,36 @@ fn open_if_nothing_is_lost(
     }
 }
 
+/// The tries on the disk may be those of a block below the head: their rows wait in memory. Brings them up to the head.
+fn catch_up_tries(tables: &dyn KeyValue) -> Result<(), StoreError> {
+    let (Some(head), Some(behind)) = (head_number(tables)?, meta_number(tables, meta::TRIES)?) else { return Ok(()) };
+    if behind == head {
+        return Ok(());
+    }
+    if behind > head {
+        let detail = format!("names block {behind}, and the head is block {head}");
+        return Err(StoreError::corrupt(Table::Meta, meta::TRIES, detail));
+    }
+    let block = existing_header(tables, behind)?;
+    let update = update::catch_up(tables, BlockNumHash::new(behind, block.hash()), block.state_root, head)?;
+    update.check_root(head, existing_header(tables, head)?.state_root)?;
+    let mut batch = Batch::default();
+    update.put_code_and_trie(&mut batch);
+    batch.tries_will_be_of(head);
+    tables.write(batch)
+}
+
 fn check_format(tables: &dyn KeyValue, path: &Path) -> Result<(), StoreError> {
     match tables.get(Table::Meta, meta::FORMAT)? {
         Some(found) if found == FORMAT_VERSION.to_be_bytes() => Ok(()),
+        Some(found) if found == FORMAT_WITH_THE_HEADS_TRIES.to_be_bytes() => {
+            let mut batch = Batch::default();
+            batch.put(Table::Meta, meta::FORMAT, FORMAT_VERSION.to_be_bytes());
+            if let Some(head) = head_number(tables)? {
+                batch.put(Table::Meta, meta::TRIES, number_key(head));
+            }
+            tables.write(batch)
+        }
         Some(found) => {
             let found = match <[u8; 4]>::try_from(found.as_slice()) {
                 Ok(number) => u32::from_be_bytes(number).to_string(),

@@ -1,7 +1,7 @@
 //! Forgetting old states.
 
 use super::{
-    chain::ChainStore,
+    chain::{ChainStore, meta_number},
     error::StoreError,
     kv::Batch,
     schema::{Table, account_history_key, meta, number_key, storage_history_key},
@@ -45,6 +45,10 @@ impl ChainStore {
             batch.delete(Table::ChangedKeys, number_key(block));
         }
         batch.put(Table::Meta, meta::OLDEST_STATE, number_key(target));
+        if meta_number(tables, meta::TRIES)?.is_some_and(|tries| tries < target) {
+            // What they would catch up from is being forgotten.
+            batch.tries_are_of(self.with_unsettled().head()?.number);
+        }
         self.inner.tables.write(batch)?;
         self.inner.oldest_state_is(target);
         Ok(target)

@@ -40,6 +40,10 @@ pub struct StoreOptions {
     pub codes_cached_max: usize,
     /// Nodes of the state's tries kept in memory, of at most some 700 bytes each.
     pub trie_nodes_cached_max: usize,
+    /// Trie rows that are kept back until they are written together.
+    pub trie_rows_buffered_bytes_max: usize,
+    /// Blocks whose trie rows are kept back. After a crash that is how far the tries may have to catch up.
+    pub trie_rows_buffered_blocks_max: u64,
 }
 
 impl Default for StoreOptions {
@@ -53,6 +57,8 @@ impl Default for StoreOptions {
             open_files_max: 512,
             codes_cached_max: 512,
             trie_nodes_cached_max: 8_192,
+            trie_rows_buffered_bytes_max: 8 << 20,
+            trie_rows_buffered_blocks_max: 1_024,
         }
     }
 }

@@ -28,7 +28,10 @@
 use alloy_primitives::{Address, B256, U256};
 
 /// Number of the layout above. Changing the layout changes it.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+
+/// The layout before: without [`meta::TRIES`], and with the head's tries.
+pub(super) const FORMAT_WITH_THE_HEADS_TRIES: u32 = 2;
 
 /// Rows of the `meta` table.
 pub mod meta {
@@ -44,6 +47,8 @@ pub mod meta {
     pub const TOTAL_DIFFICULTY: &[u8] = b"total-difficulty";
     /// The oldest block whose state can be read, 8 bytes.
     pub const OLDEST_STATE: &[u8] = b"oldest-state";
+    /// Height of the block whose tries are on the disk, 8 bytes: the head or one before it.
+    pub const TRIES: &[u8] = b"tries";
     /// Beginning of the rows with what a development node's cheats set since the head, one for each time something was set: the
     /// number of the row (8 bytes) follows. RLP (`store::pending`), the hash of the head in front.
     pub const PENDING_EDITS: &[u8] = b"pending-edits";
@@ -94,6 +99,11 @@ impl Table {
         Self::StorageTrie,
         Self::LogIndex,
     ];
+
+    /// Does it hold nodes of tries?
+    pub(super) const fn is_trie(self) -> bool {
+        matches!(self, Self::AccountTrie | Self::StorageTrie)
+    }
 
     /// Its name on disk.
     pub const fn name(self) -> &'static str {

@@ -25,8 +25,10 @@ const SYNC: &str = "CRYPTLET_TEST_SYNC";
 const IN_FLIGHT: usize = 8;
 
 pub(crate) fn options(sync: bool) -> StoreOptions {
-    // Small tables in memory: the database also writes sorted files and compacts them while it is killed.
-    StoreOptions { sync, memtables_bytes: 256 << 10, ..StoreOptions::default() }
+    // Little is kept in memory: the database also writes sorted files and compacts them while it is killed, and the tries that
+    // are found are behind by few blocks or many.
+    let trie_rows_buffered_bytes_max = 128 << 10;
+    StoreOptions { sync, memtables_bytes: 256 << 10, trie_rows_buffered_bytes_max, ..StoreOptions::default() }
 }
 
 pub(crate) fn start(folder: &Path, options: &StoreOptions) -> NodeHandle {

@@ -2,8 +2,8 @@
 
 use super::model::{Dump, Model, Step, Touch, dump};
 use crate::store::{
-    Batch, ChainStore, KeyValue, RocksKeyValue, StoreError, StoreOptions,
-    schema::{FORMAT_VERSION, Table, meta},
+    Batch, ChainStore, KeyValue, KeyValueRead, RocksKeyValue, StoreError, StoreOptions,
+    schema::{FORMAT_VERSION, FORMAT_WITH_THE_HEADS_TRIES, Table, meta},
 };
 use std::{
     collections::BTreeMap,
@@ -12,6 +12,12 @@ use std::{
 
 fn open(path: &Path) -> Result<ChainStore, StoreError> {
     ChainStore::open(path, &StoreOptions::default())
+}
+
+/// A store that keeps no row of a trie back.
+fn at_once(path: &Path) -> ChainStore {
+    let options = StoreOptions { trie_rows_buffered_blocks_max: 0, ..StoreOptions::default() };
+    ChainStore::open(path, &options).unwrap()
 }
 
 fn put(path: &Path, table: Table, key: &[u8], value: &[u8]) {
@@ -33,6 +39,65 @@ fn another_format_version_is_named() {
     put(folder.path(), Table::Meta, meta::FORMAT, b"more junk");
     let error = open(folder.path()).err().unwrap();
     assert!(matches!(&error, StoreError::FormatVersion { found, .. } if found == "0x6d6f7265206a756e6b"), "{error}");
+}
+
+/// A database of before tries could wait has the head's, and says so from now on.
+#[test]
+fn a_database_with_the_heads_tries_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, store) = (Model::new(), at_once(folder.path()));
+    model.initialize(&store);
+    let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
+    (1..4).for_each(|nonce| model.step(&Step::Block([(1, touch(nonce))].into()), &[&store]));
+    drop(store);
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, meta::FORMAT, FORMAT_WITH_THE_HEADS_TRIES.to_be_bytes());
+    batch.delete(Table::Meta, meta::TRIES);
+    RocksKeyValue::open(folder.path(), &StoreOptions::default()).unwrap().write(batch).unwrap();
+
+    for nonce in 4..8 {
+        let store = open(folder.path()).unwrap();
+        model.check(&store);
+        model.step(&Step::Block([(1, touch(nonce))].into()), &[&store]);
+        drop(store);
+        let stored = RocksKeyValue::open(folder.path(), &StoreOptions::default()).unwrap();
+        assert_eq!(stored.get(Table::Meta, meta::TRIES).unwrap().unwrap(), 3u64.to_be_bytes());
+    }
+    model.check(&open(folder.path()).unwrap());
+}
+
+/// The tries that wait need the histories of the blocks they wait for.
+#[test]
+fn histories_are_forgotten_when_the_tries_do_not_need_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
+    model.initialize(&store);
+    let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
+    (1..9).for_each(|nonce| model.step(&Step::Block([(1, touch(nonce))].into()), &[&store]));
+    assert_eq!(store.prune_states_below(4).unwrap(), 4);
+    model.step(&Step::Block([(1, touch(9))].into()), &[&store]);
+    drop(store);
+    let store = open(folder.path()).unwrap();
+    (4..=9).for_each(|number| model.check_state(&store, number));
+    assert_eq!(store.prune_states_below(6).unwrap(), 6);
+}
+
+/// A row of a trie that is damaged on the disk is found by catching up, or by the block that changes it.
+#[test]
+fn tries_that_cannot_catch_up_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
+    model.initialize(&store);
+    let touch = Touch::Set { nonce: 9, balance: 9, slots: [(1, 9)].into() };
+    model.step(&Step::Block([(1, touch)].into()), &[&store]);
+    drop(store);
+    put(folder.path(), Table::AccountTrie, &[], b"another node");
+    let error = open(folder.path()).err().unwrap();
+    assert!(matches!(&error, StoreError::MissingTrieNode { path, .. } if path.is_empty()), "{error}");
+
+    put(folder.path(), Table::Meta, meta::TRIES, &7u64.to_be_bytes());
+    let error = open(folder.path()).err().unwrap();
+    assert!(error.to_string().contains("names block 7, and the head is block 1"), "{error}");
 }
 
 #[test]

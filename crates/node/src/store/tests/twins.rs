@@ -18,9 +18,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn both_twins_answer_like_the_model_at_every_block(steps in steps(1..24)) {
+    fn both_twins_answer_like_the_model_at_every_block(steps in steps(1..24), buffered in buffered()) {
         let folder = tempfile::tempdir().unwrap();
-        let (memory, rocks) = (ChainStore::in_memory(), ChainStore::open(folder.path(), &StoreOptions::default()).unwrap());
+        let (memory, rocks) = (ChainStore::in_memory(), ChainStore::open(folder.path(), &buffered).unwrap());
         let mut model = Model::new();
         model.initialize(&memory);
         model.initialize(&rocks);
@@ -29,13 +29,32 @@ proptest! {
         }
         model.check(&memory);
         model.check(&rocks);
-        let without_format = |store| dump(store).into_iter().filter(|(table, key, _)| (*table, &key[..]) != (Table::Meta, meta::FORMAT));
-        prop_assert!(without_format(&memory).eq(without_format(&rocks)));
+        prop_assert!(rows_of_the_chain(&memory).eq(rows_of_the_chain(&rocks)));
 
+        // What waited in memory is lost with it, and made again.
         drop(rocks);
-        let reopened = ChainStore::open(folder.path(), &StoreOptions::default()).unwrap();
+        let reopened = ChainStore::open(folder.path(), &buffered).unwrap();
         model.check(&reopened);
         prop_assert_eq!(reopened.genesis().unwrap(), model.genesis());
+        prop_assert!(rows_of_the_chain(&memory).eq(rows_of_the_chain(&reopened)));
+    }
+
+    #[test]
+    fn tries_that_wait_are_proved_where_they_were_the_heads(before in steps(1..8), after in steps(1..8), buffered in buffered()) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ChainStore::open(folder.path(), &buffered).unwrap();
+        let mut model = Model::new();
+        model.initialize(&store);
+        before.iter().for_each(|step| model.step(step, &[&store]));
+        let (held, was) = (store.tables(), dump(&store));
+        after.iter().for_each(|step| model.step(step, &[&store]));
+        for (table, key, value) in &was {
+            prop_assert_eq!(held.get(*table, key).unwrap(), Some(value.clone()));
+        }
+        let rows = Table::ALL.into_iter().flat_map(|table| {
+            held.range(table, &[], None).map(move |row| row.map(|(key, value)| (table, key, value)).unwrap())
+        });
+        prop_assert!(rows.eq(was));
     }
 
     #[test]
@@ -137,6 +156,24 @@ proptest! {
             prop_assert_eq!(store.state_root_after(number, &changes).unwrap().root(), super::model::model_root(&state));
         }
     }
+}
+
+/// Rows of tries that are written at once, soon, or not before the store is closed.
+fn buffered() -> impl Strategy<Value = StoreOptions> {
+    let limits = (prop_oneof![Just(0usize), 500..10_000usize, Just(1 << 20)], prop_oneof![0..6u64, Just(1_024)]);
+    limits.prop_map(|(trie_rows_buffered_bytes_max, trie_rows_buffered_blocks_max)| StoreOptions {
+        trie_rows_buffered_bytes_max,
+        trie_rows_buffered_blocks_max,
+        ..StoreOptions::default()
+    })
+}
+
+/// All rows but those that only a disk needs.
+fn rows_of_the_chain(store: &ChainStore) -> impl Iterator<Item = (Table, Vec<u8>, Vec<u8>)> {
+    let of_the_disk = [meta::FORMAT, meta::TRIES];
+    dump(store)
+        .into_iter()
+        .filter(move |(table, key, _)| *table != Table::Meta || !of_the_disk.contains(&key.as_slice()))
 }
 
 fn funded(nonce: u64) -> Step {

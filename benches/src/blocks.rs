@@ -53,7 +53,7 @@ pub(crate) async fn run() -> Result<Vec<Section>> {
 pub(crate) async fn run_million() -> Result<Vec<Section>> {
     let columns = ["transfers", "blocks", "resident MiB", "on disk MiB", "transfers/s since the last row"];
     let mut table = Section::new("A million transfers", &columns);
-    let running = Running::start()?;
+    let running = Running::start(Rings::EmptyAtFirst)?;
     let (node, folder) = (&running.node, running.folder.path());
     node.set_automine(false).await?;
     node.set_block_interval_ms(Some(MILLION_BLOCK_INTERVAL_MS)).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn run_million() -> Result<Vec<Section>> {
             wait_until_mined(node).await?;
         }
     }
-    running.node.stop().await;
+    running.stop().await;
     Ok(vec![table.how(format!(
         "Transfers of {SENDERS} senders to 1,000 accounts in waves of {}, a block every {MILLION_BLOCK_INTERVAL_MS} ms, in process: \
          the memory is that of the whole process, which also signs them.",
@@ -88,8 +88,8 @@ async fn single() -> Result<Section> {
     progress("blocks: one at a time");
     let columns = ["blocks", "blocks/s", "first 100, µs each", "last 100, µs each", "last ÷ first", "CPU µs each"];
     let mut table = Section::new("Blocks in process, one transfer each", &columns);
-    let running = Running::start()?;
-    let transfers = running.transfers_of_one(0..SINGLE)?;
+    let running = Running::start(Rings::EmptyAtFirst)?;
+    let transfers = transfers_of_one(0..SINGLE)?;
     let (cpu, mut times) = (self_cpu_seconds()?, Vec::with_capacity(SINGLE));
     for raw in transfers {
         times.push(running.mine(raw).await?);
@@ -104,7 +104,7 @@ async fn single() -> Result<Section> {
         format!("{:.2}x", last / first),
         format!("{cpu_us:.0}"),
     ]);
-    running.node.stop().await;
+    running.stop().await;
     Ok(table.how(
         "Transfers of one sender to 1,000 accounts, mined on arrival, each sent when the one before is in a block; the first and last \
          hundred are medians. \
@@ -118,37 +118,37 @@ async fn single() -> Result<Section> {
 async fn decay() -> Result<Section> {
     let columns = ["rings", "blocks before", "block of a new chain, µs", "block of this chain, µs", "ratio"];
     let mut table = Section::new("Blocks in process, by height", &columns);
-    for (rings, genesis) in [("empty at first", dev_genesis as fn(&_) -> _), ("full from the start", with_full_rings)] {
-        let start = || Running::start_with(genesis(&Default::default()));
-        let long = start()?;
+    for rings in Rings::ALL {
+        let name = rings.name();
+        let long = Running::start(rings)?;
         let mut height = 0;
         for target in DECAY_HEIGHTS {
-            progress(&format!("blocks: the chain grows to {}, rings {rings}", grouped(target as i64)));
-            for raw in long.transfers_of_one(height..target)? {
+            progress(&format!("blocks: the chain grows to {}, rings {name}", grouped(target as i64)));
+            for raw in transfers_of_one(height..target)? {
                 long.mine(raw).await?;
             }
             height = target;
             let (mut at_start, mut at_height) = (Vec::new(), Vec::new());
             for _ in 0..DECAY_NEW_CHAINS {
-                let short = start()?;
-                let pairs = short.transfers_of_one(0..HUNDRED)?.into_iter();
-                for (of_short, of_long) in pairs.zip(long.transfers_of_one(height..height + HUNDRED)?) {
+                let short = Running::start(rings)?;
+                let pairs = transfers_of_one(0..HUNDRED)?.into_iter();
+                for (of_short, of_long) in pairs.zip(transfers_of_one(height..height + HUNDRED)?) {
                     at_start.push(short.mine(of_short).await?);
                     at_height.push(long.mine(of_long).await?);
                 }
                 height += HUNDRED;
-                short.node.stop().await;
+                short.stop().await;
             }
             let (at_start, at_height) = (median(at_start), median(at_height));
             table.row(&[
-                rings.to_owned(),
+                name.to_owned(),
                 grouped(target as i64),
                 format!("{at_start:.0}"),
                 format!("{at_height:.0}"),
                 format!("{:.2}x", at_height / at_start),
             ]);
         }
-        long.node.stop().await;
+        long.stop().await;
     }
     Ok(table.how(format!(
         "As above. A block of the long chain, one of a new chain's first hundred, and so on in turn, {} of each: medians. \
@@ -163,7 +163,7 @@ async fn burst() -> Result<Section> {
     let columns =
         ["transfers", "all in the pool after, s", "all mined after, s", "transfers/s", "blocks", "CPU µs each"];
     let mut table = Section::new("A burst in process", &columns);
-    let running = Running::start()?;
+    let running = Running::start(Rings::EmptyAtFirst)?;
     let transfers = running.transfers(0, BURST)?;
     let (cpu, start) = (self_cpu_seconds()?, Instant::now());
     send_all(&running.node, transfers).await?;
@@ -178,23 +178,45 @@ async fn burst() -> Result<Section> {
         grouped(running.node.head().number as i64),
         format!("{:.0}", cpu_s * 1e6 / BURST as f64),
     ]);
-    running.node.stop().await;
+    running.stop().await;
     Ok(table.how(format!("Transfers of {SENDERS} senders, given to the node at once and mined on arrival.")))
 }
 
+/// What a chain has in the rings of EIP-4788 and EIP-2935 when it begins.
+#[derive(Clone, Copy)]
+pub(crate) enum Rings {
+    EmptyAtFirst,
+    FullFromTheStart,
+}
+
+impl Rings {
+    pub(crate) const ALL: [Self; 2] = [Self::EmptyAtFirst, Self::FullFromTheStart];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::EmptyAtFirst => "empty at first",
+            Self::FullFromTheStart => "full from the start",
+        }
+    }
+
+    fn genesis(self) -> Genesis {
+        match self {
+            Self::EmptyAtFirst => dev_genesis(&FabricLimits::default()),
+            Self::FullFromTheStart => with_full_rings(&FabricLimits::default()),
+        }
+    }
+}
+
 /// A node, and accounts that can send.
-struct Running {
+pub(crate) struct Running {
     node: NodeHandle,
     senders: Vec<PrivateKeySigner>,
     folder: tempfile::TempDir,
 }
 
 impl Running {
-    fn start() -> Result<Self> {
-        Self::start_with(dev_genesis(&Default::default()))
-    }
-
-    fn start_with(mut genesis: Genesis) -> Result<Self> {
+    pub(crate) fn start(rings: Rings) -> Result<Self> {
+        let mut genesis = rings.genesis();
         let folder = tempfile::tempdir()?;
         let senders: Vec<_> = (0..SENDERS).map(key).collect::<Result<_>>()?;
         let rich = GenesisAccount::default().with_balance(U256::MAX >> 8);
@@ -206,13 +228,12 @@ impl Running {
         Ok(Self { node: Node::start(NodeConfig::default(), spec, chain, Arc::new(NoFabric))?, senders, folder })
     }
 
-    /// Transfers of the first sender.
-    fn transfers_of_one(&self, nonces: Range<usize>) -> Result<Vec<Bytes>> {
-        nonces.map(|nonce| transfer(&self.senders[0], nonce as u64, recipient(nonce))).collect()
+    pub(crate) async fn stop(self) {
+        self.node.stop().await;
     }
 
     /// Gives the node a transfer and waits until it is in a block; µs.
-    async fn mine(&self, raw: Bytes) -> Result<f64> {
+    pub(crate) async fn mine(&self, raw: Bytes) -> Result<f64> {
         let mut head = self.node.watch_head();
         let sent = Instant::now();
         let hash = self.node.submit(raw).await?;
@@ -241,6 +262,12 @@ fn with_full_rings(limits: &FabricLimits) -> Genesis {
         genesis.alloc.entry(ring).or_default().storage = Some(slots.collect());
     }
     genesis
+}
+
+/// Transfers of the first sender.
+pub(crate) fn transfers_of_one(nonces: Range<usize>) -> Result<Vec<Bytes>> {
+    let sender = key(0)?;
+    nonces.map(|nonce| transfer(&sender, nonce as u64, recipient(nonce))).collect()
 }
 
 /// Whom the transfer with this nonce goes to.

@@ -20,6 +20,8 @@ const STARTS: usize = 7;
 /// One transaction after the other, each in a block of its own.
 const SINGLE: u64 = 4_000;
 const HUNDRED: usize = 100;
+/// New chains that a long one is compared with.
+const NEW_CHAINS: usize = 5;
 const BURST_SENDERS: u32 = 100;
 const BURST_EACH: u64 = 100;
 const GROWTH: u64 = 100_000;
@@ -50,16 +52,17 @@ pub(crate) async fn run(part: Part) -> Result<Vec<Section>> {
         nodes.push(("anvil", &theirs));
     }
     nodes.push(("cryptlet", &ours));
-    let section = match part {
-        Part::Starts => starts(anvil.as_deref()).await?,
+    let sections = match part {
+        Part::Starts => vec![starts(anvil.as_deref()).await?],
         Part::OneAtATime => one_at_a_time(&nodes).await?,
-        Part::Burst => burst(&nodes).await?,
-        Part::Growth => growth(&nodes).await?,
+        Part::Burst => vec![burst(&nodes).await?],
+        Part::Growth => vec![growth(&nodes).await?],
     };
-    Ok(vec![match anvil {
+    let compared = |section: Section| match anvil {
         Some(_) => section,
         None => section.finding("SKIPPED the comparison: no anvil binary found"),
-    }])
+    };
+    Ok(sections.into_iter().map(compared).collect())
 }
 
 async fn starts(anvil: Option<&Path>) -> Result<Section> {
@@ -90,20 +93,26 @@ async fn starts(anvil: Option<&Path>) -> Result<Section> {
     )))
 }
 
-async fn one_at_a_time(nodes: &[(&str, Start<'_>)]) -> Result<Section> {
+async fn one_at_a_time(nodes: &[(&str, Start<'_>)]) -> Result<Vec<Section>> {
     let columns = ["node", "transactions/s", "first 100, µs each", "last 100, µs each", "last ÷ first", "CPU µs each"];
     let mut table = Section::new("One transaction at a time", &columns);
+    let columns = ["node", "transaction of a new chain, µs", "of the chain after 4,000 blocks, µs", "ratio"];
+    let mut by_height = Section::new("One transaction at a time, by height", &columns);
     let key = keys(1)?.remove(0);
-    let transactions = (0..SINGLE).map(|nonce| transfer(&key, nonce, RECIPIENT)).collect::<Result<Vec<_>>>()?;
+    let count = SINGLE + (NEW_CHAINS * HUNDRED) as u64;
+    let transactions = (0..count).map(|nonce| transfer(&key, nonce, RECIPIENT)).collect::<Result<Vec<_>>>()?;
+    let one = async |node: &NodeProcess, nonce: usize| -> Result<f64> {
+        let started = Instant::now();
+        node.send_batch(std::slice::from_ref(&transactions[nonce])).await?;
+        wait_for_nonce(node, &key, nonce as u64 + 1).await?.context("a transaction was not mined")?;
+        Ok(started.elapsed().as_secs_f64() * 1e6)
+    };
     for (name, start) in nodes {
         progress(&format!("dev day: {name}, one at a time"));
         let node = start(&[])?;
-        let (mut times, cpu_before) = (Vec::with_capacity(transactions.len()), node.cpu_seconds()?);
-        for (nonce, raw) in transactions.iter().enumerate() {
-            let started = Instant::now();
-            node.send_batch(std::slice::from_ref(raw)).await?;
-            wait_for_nonce(&node, &key, nonce as u64 + 1).await?.context("a transaction was not mined")?;
-            times.push(started.elapsed().as_secs_f64() * 1e6);
+        let (mut times, cpu_before) = (Vec::with_capacity(SINGLE as usize), node.cpu_seconds()?);
+        for nonce in 0..SINGLE as usize {
+            times.push(one(&node, nonce).await?);
         }
         let cpu_us = (node.cpu_seconds()? - cpu_before) * 1e6 / SINGLE as f64;
         let total: f64 = times.iter().sum();
@@ -116,11 +125,28 @@ async fn one_at_a_time(nodes: &[(&str, Start<'_>)]) -> Result<Section> {
             format!("{:.2}x", last / first),
             format!("{cpu_us:.0}"),
         ]);
+
+        let (mut at_start, mut at_height) = (Vec::new(), Vec::new());
+        for chain in 0..NEW_CHAINS {
+            let new = start(&[])?;
+            for nonce in 0..HUNDRED {
+                at_start.push(one(&new, nonce).await?);
+                at_height.push(one(&node, SINGLE as usize + chain * HUNDRED + nonce).await?);
+            }
+        }
+        let (at_start, at_height) = (median(at_start), median(at_height));
+        let ratio = format!("{:.2}x", at_height / at_start);
+        by_height.row(&[(*name).to_owned(), format!("{at_start:.0}"), format!("{at_height:.0}"), ratio]);
     }
-    Ok(table.how(format!(
+    let table = table.how(format!(
         "{SINGLE} transfers of one sender, mined on arrival: each is sent when the one before is in a block, and two HTTP \
          requests are made for each (sending it, asking for the nonce). The first and last hundred are medians."
-    )))
+    ));
+    let by_height = by_height.how(format!(
+        "The machine's speed changes while {SINGLE} blocks are made. So the chains of before go on, one transaction each in turn with \
+         a new chain of the same node: {NEW_CHAINS} new chains, their first {HUNDRED} each. Medians."
+    ));
+    Ok(vec![table, by_height])
 }
 
 async fn burst(nodes: &[(&str, Start<'_>)]) -> Result<Section> {

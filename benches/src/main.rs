@@ -1,5 +1,5 @@
 //! The figures of `docs/benchmarks.md`: `make bench`, or
-//! `scripts/bench [delegate] [calls] [containers] [fabric] [replay] [monte-carlo] [transfers] [rpc] [starts] [singles] [burst] [growth] [blocks] [store] [million]`.
+//! `scripts/bench [delegate] [calls] [containers] [fabric] [replay] [monte-carlo] [transfers] [rpc] [starts] [singles] [burst] [growth] [blocks] [instructions] [store] [million]`.
 //! The binary `cryptlet` must be built beside this one: cryptlets run in its worker processes.
 
 mod attested_calls;
@@ -9,6 +9,7 @@ mod containers;
 mod delegate_cost;
 mod dev_day;
 mod fabric;
+mod instructions;
 mod machine;
 mod monte_carlo;
 mod page;
@@ -27,7 +28,7 @@ use dev_day::Part;
 use page::Page;
 use table::Section;
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "delegate",
     "calls",
     "containers",
@@ -41,11 +42,12 @@ const NAMES: [&str; 15] = [
     "burst",
     "growth",
     "blocks",
+    "instructions",
     "store",
     "million",
 ];
 const USAGE: &str = "usage: cryptlet-benches [--write] [SECTION…]\n\
-    sections: delegate calls containers fabric replay monte-carlo transfers rpc starts singles burst growth blocks store million (default: all)\n\
+    sections: delegate calls containers fabric replay monte-carlo transfers rpc starts singles burst growth blocks instructions store million (default: all)\n\
     --write: write them into docs/benchmarks.md, in the place of those of before";
 
 /// The node's allocator, so that what runs in process costs what it costs there.
@@ -62,13 +64,17 @@ fn main() -> Result<()> {
     if let Some(unknown) = flags.iter().find(|flag| *flag != "--write") {
         bail!("unknown flag {unknown}\n{USAGE}");
     }
-    if let Some(unknown) = chosen.iter().find(|name| !NAMES.contains(&name.as_str())) {
-        bail!("unknown section {unknown}\n{USAGE}");
-    }
     let write = flags.iter().any(|flag| flag == "--write");
     // Several libraries bring TLS; the HTTP client wants to be told whose cryptography it is.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let [instructions::COUNTED, rings, transfers, blocks] = chosen.iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        return runtime.block_on(instructions::make_blocks(rings, transfers.as_ref(), blocks.parse()?));
+    }
+    if let Some(unknown) = chosen.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        bail!("unknown section {unknown}\n{USAGE}");
+    }
     let head = machine::head()?;
     print!("{head}");
     let mut page = if chosen.is_empty() { Page::default() } else { Page::read()? };
@@ -102,6 +108,7 @@ async fn run(name: &str) -> Result<Vec<Section>> {
         "burst" => dev_day::run(Part::Burst).await,
         "growth" => dev_day::run(Part::Growth).await,
         "blocks" => blocks::run().await,
+        "instructions" => tokio::task::spawn_blocking(instructions::run).await?,
         "store" => tokio::task::spawn_blocking(store_cost::run).await?,
         _ => blocks::run_million().await,
     }

@@ -104,8 +104,11 @@ impl<K: KeyValue> KeyValueRead for BufferedTries<K> {
 impl<K: KeyValue> KeyValue for BufferedTries<K> {
     fn write(&self, mut batch: Batch) -> Result<(), StoreError> {
         let mut newest = self.newest.lock();
-        let Some(tries) = batch.tries else { return self.below.write(batch) };
         let of_tries = batch.changes.iter().filter(|(table, ..)| table.is_trie());
+        let Some(tries) = batch.tries else {
+            debug_assert_eq!(of_tries.count(), 0, "whoever changes tries says whose they are");
+            return self.below.write(batch);
+        };
         let bytes = of_tries.map(|(_, key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
         let has_room = newest.bytes + bytes <= self.limits.bytes_max && newest.batches < self.limits.batches_max;
         if tries.may_wait && has_room {

@@ -42,7 +42,8 @@ impl ChainStore {
         self.settle()
     }
 
-    /// Writes a block on top of the written ones: block, receipts, indices, state, history and trie in one atomic batch.
+    /// Writes a block on top of the written ones: block, receipts, indices, state and history in one atomic batch. The rows of
+    /// the tries may wait for those of later blocks.
     /// The block must follow the last written one, and its state root be that of `state`. Returns its header. Readers see
     /// the block when it is [settled](Self::settle).
     pub fn append(&self, commit: CommitBlock<'_>) -> Result<Sealed<Header>, StoreError> {

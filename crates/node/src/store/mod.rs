@@ -1,7 +1,8 @@
 //! Blocks, receipts and states on disk.
 //!
 //! [`ChainStore`] is the store of one chain. Below it lie ordered tables of bytes ([`KeyValue`]), in RocksDB or in memory;
-//! [`schema`] says what is in them. One block is one atomic write: block, receipts, indices, state, history and trie.
+//! [`schema`] says what is in them. One block is one atomic write: block, receipts, indices, state and history; rows of tries follow when there
+//! are many, and can be made again until then (`buffer`).
 
 pub(crate) mod blocks;
 mod buffer;

@@ -83,6 +83,11 @@ impl<K: KeyValue> BufferedTries<K> {
     pub(super) fn over(below: K, limits: BufferLimits) -> Self {
         Self { below, limits, newest: Mutex::default() }
     }
+
+    /// The database, without what waits.
+    pub(super) fn into_database(self) -> K {
+        self.below
+    }
 }
 
 impl<K: KeyValue> KeyValueRead for BufferedTries<K> {

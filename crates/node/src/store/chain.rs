@@ -4,7 +4,7 @@ use super::{
     blocks::existing_header,
     codec::number_of_row,
     error::StoreError,
-    kv::{KeyValue, KeyValueRead},
+    kv::{Batch, KeyValue, KeyValueRead},
     memory::MemoryKeyValue,
     pending::{Pending, read_pending},
     rocks::StoreOptions,
@@ -232,8 +232,14 @@ impl ChainStore {
         self.inner.base.get()
     }
 
-    /// Forces everything committed so far to the disk, whatever [`StoreOptions::sync`] says.
+    /// Forces everything committed so far to the disk, whatever [`StoreOptions::sync`] says, with the rows of the tries.
     pub fn flush(&self) -> Result<(), StoreError> {
+        let _writing = self.inner.writing.lock();
+        if let Some(view) = self.with_unsettled().view() {
+            let mut batch = Batch::default();
+            batch.tries_are_of(view.header.number);
+            self.inner.tables.write(batch)?;
+        }
         self.inner.tables.flush()
     }
 

@@ -27,10 +27,9 @@ impl ChainStore {
             bytes_max: options.trie_rows_buffered_bytes_max,
             batches_max: options.trie_rows_buffered_blocks_max,
         };
-        let tables = BufferedTries::over(tables, limits);
-        catch_up_tries(&tables)?;
+        let tables = buffered(tables, limits)?;
         let (witness, acknowledged) = Witness::open(path)?;
-        let store = Self::new(Box::new(tables), options, Some(witness))?;
+        let store = Self::new(tables, options, Some(witness))?;
         if let Some(acknowledged) = acknowledged {
             store.check_acknowledged(acknowledged, path, options)?;
         }
@@ -76,7 +75,21 @@ fn open_if_nothing_is_lost(
     }
 }
 
-/// The tries on the disk may be those of a block below the head: their rows wait in memory. Brings them up to the head.
+/// The tables, with tries that are the head's. If these cannot be made, what is sound is served without them: every node is
+/// checked by who reads it, and no block can be made.
+fn buffered(tables: RocksKeyValue, limits: BufferLimits) -> Result<Box<dyn KeyValue>, StoreError> {
+    let tables = BufferedTries::over(tables, limits);
+    match catch_up_tries(&tables) {
+        Ok(()) => Ok(Box::new(tables)),
+        Err(full @ StoreError::DiskFull { .. }) => Err(full),
+        Err(error) => {
+            tracing::error!(%error, "the tries cannot be brought up to the head: no blocks can be made, nothing can be proved");
+            Ok(Box::new(tables.into_database()))
+        }
+    }
+}
+
+/// The tries on the disk may be those of a block below the head: their rows waited in memory. Brings them up to the head.
 fn catch_up_tries(tables: &dyn KeyValue) -> Result<(), StoreError> {
     let (Some(head), Some(behind)) = (head_number(tables)?, meta_number(tables, meta::TRIES)?) else { return Ok(()) };
     if behind == head {

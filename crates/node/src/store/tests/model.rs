@@ -148,7 +148,7 @@ impl Model {
             }
             Step::Block(touches) => {
                 let mut state = self.states.last().unwrap().clone();
-                let changes = apply(&mut state, touches);
+                let changes = changes(&mut state, touches);
                 let block = self.block(&state, touches.len() as u64);
                 for store in stores {
                     commit(store, &block, &changes);
@@ -163,7 +163,7 @@ impl Model {
     pub(super) fn append(&mut self, step: &Step, store: &ChainStore) {
         let Step::Block(touches) = step else { panic!("not a block") };
         let mut state = self.states.last().unwrap().clone();
-        let changes = apply(&mut state, touches);
+        let changes = changes(&mut state, touches);
         let block = self.block(&state, touches.len() as u64);
         with_parts(store, &block, &changes, |parts| store.append(parts).map(drop));
         self.hashes.push(block.header.hash_slow());
@@ -248,7 +248,8 @@ fn pages<K: Copy, V>(start: K, read: impl Fn(K) -> Page<K, V>) -> Vec<(K, V)> {
     entries
 }
 
-fn apply(state: &mut ModelState, touches: &BTreeMap<u8, Touch>) -> StateChanges {
+/// Changes the state, and says how.
+pub(super) fn changes(state: &mut ModelState, touches: &BTreeMap<u8, Touch>) -> StateChanges {
     let mut changes = StateChanges::default();
     for (index, touch) in touches {
         let address = address(*index);

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const STARTS: usize = 7;
+const STARTS: usize = 21;
 /// One transaction after the other, each in a block of its own.
 const SINGLE: u64 = 4_000;
 const HUNDRED: usize = 100;
@@ -73,22 +73,24 @@ async fn starts(anvil: Option<&Path>) -> Result<Section> {
     let bare: &[&str] = &["node", "--dev", "--no-fabric", "--quiet"];
     let mut nodes: Vec<(&str, &Path, &[&str])> = anvil.iter().map(|anvil| ("anvil", *anvil, &[][..])).collect();
     nodes.extend([("cryptlet", &*cryptlet, dev), ("cryptlet --no-fabric", &*cryptlet, bare)]);
-    let mut first = None;
-    for (name, binary, flags) in nodes {
-        progress(&format!("dev day: starting {name}"));
-        let (mut any, mut of_the_chain) = (Vec::new(), Vec::new());
-        for _ in 0..STARTS {
+    let mut times = vec![(Vec::new(), Vec::new()); nodes.len()];
+    for round in 1..=STARTS {
+        progress(&format!("dev day: start {round} of {STARTS}"));
+        for ((_, binary, flags), (any, of_the_chain)) in nodes.iter().zip(&mut times) {
             let answers = first_answers(binary, flags).await?;
             any.push(answers.any.as_secs_f64() * 1e3);
             of_the_chain.push(answers.of_the_chain.as_secs_f64() * 1e3);
         }
+    }
+    let mut first = None;
+    for ((name, ..), (any, of_the_chain)) in nodes.into_iter().zip(times) {
         let (any, of_the_chain) = (median(any), median(of_the_chain));
         let reference = *first.get_or_insert(any);
         let ratio = format!("{:.2}x", any / reference);
         table.row(&[name.to_owned(), format!("{any:.0}"), ratio, format!("{of_the_chain:.0}")]);
     }
     Ok(table.how(format!(
-        "From starting the process until it answers over HTTP, asked every millisecond. Medians of {STARTS}. What depends on the chain \
+        "From starting the process until it answers over HTTP, asked every millisecond; the nodes in turn, medians of {STARTS} starts. What depends on the chain \
          is answered when the chain is prepared: a node with a fabric starts workers, and registers cryptlets with transactions."
     )))
 }

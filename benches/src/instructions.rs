@@ -13,9 +13,9 @@ use std::{path::Path, process::Command};
 /// The word that makes this program the one whose instructions are counted.
 pub(crate) const COUNTED: &str = "counted";
 
-/// Rows of tries are written together every so many blocks ([`StoreOptions`](cryptlet_node::store::StoreOptions)): each window
-/// has one such block in it.
-const WINDOW: usize = 1_025;
+/// Rows of tries are written together with one block in 257 ([`StoreOptions`](cryptlet_node::store::StoreOptions)): each window has
+/// four such blocks in it.
+const WINDOW: usize = 4 * 257;
 const EARLY: usize = 200;
 const LATE: usize = 4_200;
 

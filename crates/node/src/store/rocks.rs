@@ -58,7 +58,7 @@ impl Default for StoreOptions {
             codes_cached_max: 512,
             trie_nodes_cached_max: 8_192,
             trie_rows_buffered_bytes_max: 8 << 20,
-            trie_rows_buffered_blocks_max: 1_024,
+            trie_rows_buffered_blocks_max: 256,
         }
     }
 }

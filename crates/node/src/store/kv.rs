@@ -30,7 +30,8 @@ pub trait KeyValueRead: Send + Sync {
 
 /// A database of tables. A batch is written whole or not at all; a snapshot never changes.
 pub trait KeyValue: KeyValueRead {
-    /// Writes all of it, or nothing. When this returns, the batch is in the log: a killed process does not lose it.
+    /// Writes all of it, or nothing. When this returns, the batch is in the log: a killed process does not lose it, but for
+    /// rows of tries that may wait.
     fn write(&self, batch: Batch) -> Result<(), StoreError>;
 
     /// The tables as they are now.

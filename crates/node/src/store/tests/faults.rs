@@ -20,6 +20,16 @@ fn at_once(path: &Path) -> ChainStore {
     ChainStore::open(path, &options).unwrap()
 }
 
+/// What a block does to an account.
+fn touch(nonce: u64) -> Touch {
+    Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() }
+}
+
+/// A block that does nothing else.
+fn block(nonce: u64) -> Step {
+    Step::Block([(1, touch(nonce))].into())
+}
+
 fn put(path: &Path, table: Table, key: &[u8], value: &[u8]) {
     let mut batch = Batch::default();
     batch.put(table, key, value);
@@ -47,8 +57,7 @@ fn a_database_with_the_heads_tries_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (mut model, store) = (Model::new(), at_once(folder.path()));
     model.initialize(&store);
-    let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
-    (1..4).for_each(|nonce| model.step(&Step::Block([(1, touch(nonce))].into()), &[&store]));
+    (1..4).for_each(|nonce| model.step(&block(nonce), &[&store]));
     drop(store);
     let mut batch = Batch::default();
     batch.put(Table::Meta, meta::FORMAT, FORMAT_WITH_THE_HEADS_TRIES.to_be_bytes());
@@ -58,7 +67,7 @@ fn a_database_with_the_heads_tries_goes_on() {
     for nonce in 4..8 {
         let store = open(folder.path()).unwrap();
         model.check(&store);
-        model.step(&Step::Block([(1, touch(nonce))].into()), &[&store]);
+        model.step(&block(nonce), &[&store]);
         drop(store);
         let stored = RocksKeyValue::open(folder.path(), &StoreOptions::default()).unwrap();
         assert_eq!(stored.get(Table::Meta, meta::TRIES).unwrap().unwrap(), 3u64.to_be_bytes());
@@ -72,10 +81,9 @@ fn histories_are_forgotten_when_the_tries_do_not_need_them() {
     let folder = tempfile::tempdir().unwrap();
     let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
     model.initialize(&store);
-    let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
-    (1..9).for_each(|nonce| model.step(&Step::Block([(1, touch(nonce))].into()), &[&store]));
+    (1..9).for_each(|nonce| model.step(&block(nonce), &[&store]));
     assert_eq!(store.prune_states_below(4).unwrap(), 4);
-    model.step(&Step::Block([(1, touch(9))].into()), &[&store]);
+    model.step(&block(9), &[&store]);
     drop(store);
     let store = open(folder.path()).unwrap();
     (4..=9).for_each(|number| model.check_state(&store, number));
@@ -91,8 +99,7 @@ fn tries_that_cannot_catch_up_are_never_served() {
         let folder = tempfile::tempdir().unwrap();
         let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
         model.initialize(&store);
-        let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
-        model.step(&Step::Block([(1, touch(9))].into()), &[&store]);
+        model.step(&block(9), &[&store]);
         drop(store);
         put(folder.path(), table, &key, &7u64.to_be_bytes());
         for _ in 0..2 {
@@ -100,7 +107,7 @@ fn tries_that_cannot_catch_up_are_never_served() {
             model.check(&store);
             let unproved = store.proof(1, super::model::address(1), &[]).unwrap_err();
             assert!(matches!(&unproved, StoreError::MissingTrieNode { path, .. } if path.is_empty()), "{unproved}");
-            let changes = super::model::changes(&mut model.states[1].clone(), &[(1, touch(10))].into());
+            let changes = super::model::changes(&mut model.states[1].clone(), &BTreeMap::from([(1, touch(10))]));
             let unmade = store.state_root_after(1, &changes).unwrap_err();
             assert!(matches!(&unmade, StoreError::MissingTrieNode { .. }), "{unmade}");
             store.flush().unwrap();
@@ -116,8 +123,7 @@ fn flushing_writes_the_tries() {
     store.flush().unwrap();
     model.initialize(&store);
     for nonce in 1..4 {
-        let touch = Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
-        model.step(&Step::Block([(1, touch)].into()), &[&store]);
+        model.step(&block(nonce), &[&store]);
     }
     store.flush().unwrap();
     drop(store);
@@ -249,8 +255,7 @@ fn closed_after_39_blocks() -> (tempfile::TempDir, Model, PathBuf) {
     let (mut model, store) = (Model::new(), open(folder.path()).unwrap());
     model.initialize(&store);
     for nonce in 1..40 {
-        let touch = Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
-        model.step(&Step::Block([(1, touch)].into()), &[&store]);
+        model.step(&block(nonce), &[&store]);
     }
     drop(store);
     let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -401,9 +406,8 @@ fn readers_see_settled_blocks_only() {
     let store = ChainStore::open(folder.path(), &options).unwrap();
     let mut model = Model::new();
     model.initialize(&store);
-    let touch = |nonce| Touch::Set { nonce, balance: nonce, slots: [(1, nonce)].into() };
     for nonce in 1..4 {
-        model.append(&Step::Block([(1, touch(nonce))].into()), &store.with_unsettled());
+        model.append(&block(nonce), &store.with_unsettled());
     }
     assert_eq!((store.head().unwrap().number, store.with_unsettled().head().unwrap().number), (0, 3));
     assert!(store.header(1).unwrap().is_none() && store.block_number(model.hashes[1]).unwrap().is_none());
